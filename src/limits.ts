@@ -1,0 +1,75 @@
+/**
+ * Every bound of the system, in one place, asserted against one another at load. docs/limits.md is made from this table.
+ * Sizes are bytes, durations are ms, unless the name says otherwise.
+ */
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const limits = {
+  /** Raft timing, in ticks of `tickMs` (protocol G1). */
+  tickMs: 50,
+  heartbeatTicks: 1,
+  electionTicksMin: 6,
+  electionTicksMax: 12,
+
+  /** A write that has not committed by then is answered 503: unknown. */
+  writeDeadlineMs: 5_000,
+  /** A linearizable read that could not confirm its index by then is answered 503. */
+  readDeadlineMs: 5_000,
+  /** A forwarded block not yet seen in the own log is sent again after this long. */
+  forwardRetryMs: 400,
+
+  /** One request, as received and after inflation. */
+  requestBytesMax: 64 * MiB,
+  /** Bytes of all requests being read, inflated and built (protocol C6). */
+  admissionBytesMax: 96 * MiB,
+  /** One span; a larger one is rejected by partial_success. */
+  spanBytesMax: 4 * MiB,
+  /** Nesting of AnyValue. */
+  anyValueDepthMax: 32,
+
+  /** Raw span bytes after which a block is closed even when an earlier one is still in flight. */
+  blockRawBytesTarget: 4 * MiB,
+  /** Raw bytes of one compressed frame; a larger trace has a frame of its own (protocol C5). */
+  frameRawBytesTarget: 64 * KiB,
+  /** Encoded size of one block at most: raw target, plus one span past it, plus the directory, were nothing compressible. */
+  blockBytesMax: 10 * MiB,
+  /** Blocks of one node proposed and not yet settled. */
+  blocksInFlightMax: 4,
+
+  /** Entries and bytes of one append message; a single larger entry still travels alone. */
+  appendEntriesMax: 64,
+  appendBytesMax: 1 * MiB,
+  /** Appends sent to one follower and not yet acknowledged. */
+  inflightMessagesMax: 32,
+  inflightBytesMax: 16 * MiB,
+  /** Entries proposed to the leader and not yet committed. */
+  uncommittedBytesMax: 64 * MiB,
+  /** Payload bytes of recent entries kept in memory for followers and for applying. */
+  entryCacheBytesMax: 32 * MiB,
+  /** One batch of the log's group commit. */
+  logBatchBytesMax: 4 * MiB,
+
+  /** Bytes queued towards one peer, per connection. */
+  controlQueueBytesMax: 4 * MiB,
+  bulkQueueBytesMax: 48 * MiB,
+  /** One message between nodes. */
+  frameBytesMax: 32 * MiB,
+
+  /** Traces gathered in memory before their postings become one index window (protocol F2). */
+  indexWindowTraces: 8_192,
+  /** The index is flushed, synced, after this many entries or this long, whichever is first (protocol F1). */
+  indexFlushEntries: 2_048,
+  indexFlushMs: 15_000,
+} as const;
+
+function assertOrdered(ok: boolean, sentence: string): void {
+  if (!ok) throw new Error(`limits: ${sentence}`);
+}
+assertOrdered(limits.heartbeatTicks * 3 <= limits.electionTicksMin, 'three heartbeats must fit into the shortest election timeout');
+assertOrdered(limits.electionTicksMin < limits.electionTicksMax, 'election timeouts must have room to differ');
+assertOrdered(limits.requestBytesMax <= limits.admissionBytesMax, 'one request must be admissible');
+assertOrdered(limits.spanBytesMax + limits.blockRawBytesTarget < limits.blockBytesMax, 'a full block and one more span must fit into a block');
+assertOrdered(limits.blockBytesMax < limits.frameBytesMax, 'a block must fit into a message');
+assertOrdered(limits.frameBytesMax < limits.bulkQueueBytesMax, 'a message must fit into a queue');
+assertOrdered(limits.forwardRetryMs * 4 < limits.writeDeadlineMs, 'a lost forward must be retried inside the deadline');

@@ -1,0 +1,62 @@
+/**
+ * Messages between nodes. Loses, delays and reorders as networks do; never alters a message and never delivers it
+ * to another cluster. `tcp.ts` is the default; every implementation passes test/transport/contract.ts.
+ */
+import type { Message } from '../raft/core/message.ts';
+import type { BootId, LogIndex, NodeId, ReplicaId, Term } from '../raft/core/types.ts';
+
+/** What a node says of itself when a connection opens (protocol B3). */
+export interface Hello {
+  /** Version of this protocol. Another one is refused by a sentence. */
+  readonly protocol: number;
+  readonly node: NodeId;
+  readonly replica: ReplicaId;
+  readonly boot: BootId;
+  /** null while the data directory is empty. */
+  readonly clusterId: string | null;
+  /** Writes of hard state so far; a replica that returns with fewer was rolled back (protocol A3). */
+  readonly hardStateCounter: number;
+  /** Base URL of its HTTP API, for status pages. */
+  readonly http: string;
+}
+
+/** The founding record: who the cluster is, from its first moment (protocol B1). */
+export interface Founding {
+  readonly clusterId: string;
+  readonly voters: readonly ReplicaId[];
+}
+
+/** Everything that travels between nodes. `raft` messages go through the core; the others serve the layers around it. */
+export type PeerMessage =
+  | { readonly kind: 'raft'; readonly message: Message }
+  /** A block on its way to the leader of `term` (protocol C1). */
+  | { readonly kind: 'forward'; readonly term: Term; readonly payload: Uint8Array }
+  /** Bootstrap: a founded member gives the founding record to an empty one that it lists (protocol B1). */
+  | { readonly kind: 'found'; readonly founding: Founding }
+  | { readonly kind: 'founded'; readonly clusterId: string }
+  /** What a node tells the others about itself for their status pages, every second. */
+  | { readonly kind: 'report'; readonly applied: LogIndex; readonly ready: boolean; readonly recovering: boolean };
+
+/** `control` is never behind bulk: votes, heartbeats, read rounds (design 3, protocol I4). */
+export type Channel = 'control' | 'bulk';
+
+export interface TransportHandlers {
+  /** null admits the peer; a sentence refuses it, is sent to it and logged on both sides. */
+  admit(hello: Hello): string | null;
+  /** A peer's control connection is up (again). */
+  onUp(hello: Hello): void;
+  onDown(node: NodeId): void;
+  onMessage(from: Hello, message: PeerMessage): void;
+  /** The peer refused us, in its words. */
+  onRefused(node: NodeId, sentence: string): void;
+}
+
+export interface Transport {
+  /** Starts listening and connecting. Rejects when the address cannot be had. */
+  start(handlers: TransportHandlers): Promise<void>;
+  /** Queues a message. False when it was dropped: no connection, or a full queue. Delivery is never promised. */
+  send(to: NodeId, channel: Channel, message: PeerMessage): boolean;
+  /** Our own hello changed (founded a cluster): later connections say so, open ones are opened again. */
+  updateHello(hello: Hello): void;
+  close(): Promise<void>;
+}
