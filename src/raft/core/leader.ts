@@ -1,0 +1,205 @@
+/**
+ * What a replica does while it leads: replication, commits, heartbeats and read rounds (thesis 3.5, 6.4).
+ * Lives exactly as long as one term of leadership, so nothing of an earlier one can leak into it.
+ */
+import { invariant } from './invariant.ts';
+import { type RaftLog } from './log.ts';
+import type { AppendReply, HeartbeatReply, OutgoingMessage } from './message.ts';
+import { Progress, type Window } from './progress.ts';
+import { majority, reachedByMajority } from './quorum.ts';
+import { type PendingRead, ReadQueue } from './read-queue.ts';
+import { asIndex, type BootId, type Configuration, type LogIndex, type ReplicaId, type Term } from './types.ts';
+
+export interface LeaderContext {
+  readonly self: ReplicaId;
+  readonly boot: BootId;
+  readonly term: Term;
+  readonly configuration: Configuration;
+  readonly log: RaftLog;
+  readonly window: Window;
+  readonly appendEntriesMax: number;
+  readonly appendBytesMax: number;
+  readonly send: (message: OutgoingMessage) => void;
+  readonly answer: (read: { readonly requestId: string; readonly from: ReplicaId }, index: LogIndex | null) => void;
+}
+
+export class Leader {
+  readonly #context: LeaderContext;
+  readonly #progress = new Map<ReplicaId, Progress>();
+  readonly #reads = new ReadQueue();
+  #nextSession = 1;
+
+  constructor(context: LeaderContext) {
+    this.#context = context;
+    for (const voter of context.configuration.voters) {
+      if (voter !== context.self) this.#progress.set(voter, this.#startSession(asIndex(context.log.last.index + 1)));
+    }
+  }
+
+  get progress(): ReadonlyMap<ReplicaId, Progress> {
+    return this.#progress;
+  }
+
+  #startSession(next: LogIndex): Progress {
+    const session = this.#nextSession;
+    this.#nextSession += 1;
+    return new Progress(next, session, this.#context.window);
+  }
+
+  #envelope(to: ReplicaId): { from: ReplicaId; to: ReplicaId; term: Term; boot: BootId } {
+    return { from: this.#context.self, to, term: this.#context.term, boot: this.#context.boot };
+  }
+
+  /** Sends to every follower what it lacks, as far as its window allows. Called before the own disk has it (protocol C7). */
+  replicate(): void {
+    for (const peer of this.#progress.keys()) this.#replicateTo(peer);
+  }
+
+  #replicateTo(peer: ReplicaId): void {
+    const progress = this.#progress.get(peer);
+    if (progress === undefined) return;
+    const { log } = this.#context;
+    while (!progress.paused && (progress.next <= log.last.index || progress.state === 'probe')) {
+      let last = progress.next - 1;
+      let bytes = 0;
+      while (last < log.last.index && last - progress.next + 1 < this.#context.appendEntriesMax) {
+        const next = log.bytesAt(asIndex(last + 1));
+        if (bytes > 0 && bytes + next > this.#context.appendBytesMax) break;
+        bytes += next;
+        last += 1;
+      }
+      this.#sendAppend(peer, progress, asIndex(progress.next - 1), asIndex(last));
+      progress.sent(asIndex(last), bytes);
+    }
+  }
+
+  #sendAppend(peer: ReplicaId, progress: Progress, previousIndex: LogIndex, lastIndex: LogIndex): void {
+    const { log } = this.#context;
+    const previousTerm = log.termAt(previousIndex);
+    invariant(previousTerm !== undefined, `no term for entry ${previousIndex}, which precedes an append`);
+    progress.commitTold = log.commit;
+    this.#context.send({
+      ...this.#envelope(peer),
+      type: 'append',
+      session: progress.session,
+      previousIndex,
+      previousTerm,
+      lastIndex,
+      commit: log.commit,
+    });
+  }
+
+  /** One heartbeat to every follower, carrying the newest read round. */
+  heartbeat(): void {
+    this.#reads.startRound();
+    this.#confirmReads();
+    for (const peer of this.#progress.keys()) this.#sendHeartbeat(peer);
+  }
+
+  #sendHeartbeat(peer: ReplicaId): void {
+    const progress = this.#progress.get(peer);
+    if (progress === undefined) return;
+    const commit = asIndex(Math.min(progress.match, this.#context.log.commit));
+    progress.commitTold = commit;
+    this.#context.send({ ...this.#envelope(peer), type: 'heartbeat', session: progress.session, round: this.#reads.round, commit });
+  }
+
+  /** The end of one turn: starts a read round if somebody waits for one, tells idle followers a new commit index (bug L14). */
+  endTurn(): void {
+    if (this.#reads.wantsRound) this.heartbeat();
+    for (const [peer, progress] of this.#progress) {
+      if (progress.commitTold < Math.min(progress.match, this.#context.log.commit)) this.#sendHeartbeat(peer);
+    }
+  }
+
+  onAppendReply(message: AppendReply): void {
+    const progress = this.#inSession(message);
+    if (progress === undefined) return;
+    const { log } = this.#context;
+    const { result } = message;
+    if (result.accepted) {
+      invariant(result.match <= log.last.index, `${message.from} acknowledged ${result.match}, which was never sent`);
+      progress.acknowledged(result.match);
+      this.advanceCommit();
+    } else {
+      progress.refused(result.rejected, log.lastIndexWithTermAtMost(result.hintIndex, result.hintTerm));
+    }
+    this.#replicateTo(message.from);
+  }
+
+  onHeartbeatReply(message: HeartbeatReply): void {
+    const progress = this.#inSession(message);
+    if (progress === undefined) return;
+    progress.roundEchoed = Math.max(progress.roundEchoed, message.round);
+    this.#confirmReads();
+    const { log } = this.#context;
+    if (progress.heartbeatEchoed()) {
+      this.#sendAppend(message.from, progress, asIndex(progress.next - 1), asIndex(progress.next - 1));
+    }
+    if (progress.match < log.last.index) this.#replicateTo(message.from);
+  }
+
+  /**
+   * The sender's progress if the reply belongs to the running session. Another boot of the peer ends the session:
+   * what it acknowledged before may be gone (protocol B3, bug E12).
+   */
+  #inSession(message: AppendReply | HeartbeatReply): Progress | undefined {
+    const progress = this.#progress.get(message.from);
+    if (progress === undefined) return undefined;
+    if (progress.boot !== null && progress.boot !== message.boot) {
+      this.#progress.set(message.from, this.#startSession(asIndex(this.#context.log.last.index + 1)));
+      this.#replicateTo(message.from);
+      return undefined;
+    }
+    if (message.session !== progress.session) return undefined;
+    progress.boot = message.boot;
+    progress.recentlyActive = true;
+    return progress;
+  }
+
+  /** The connection to `peer` broke: what was in flight may be lost. */
+  unreachable(peer: ReplicaId): void {
+    const progress = this.#progress.get(peer);
+    if (progress?.state === 'replicate') progress.becomeProbe();
+  }
+
+  /** Commits what a majority holds durably, this replica's own disk included only when it does (thesis 3.6.2, bugs E1, E10). */
+  advanceCommit(): void {
+    const { log, self, term, configuration } = this.#context;
+    const matches = configuration.voters.map((voter) => (voter === self ? log.durable : (this.#progress.get(voter)?.match ?? 0)));
+    const reached = asIndex(reachedByMajority(matches));
+    if (reached <= log.commit || log.termAt(reached) !== term) return;
+    const first = log.termAt(log.commit) !== term;
+    log.commitTo(reached);
+    if (first) this.#reads.releaseEarly(reached);
+  }
+
+  /** Takes a read; it is answered once a round sent from now on is echoed by a majority. */
+  read(requestId: string, from: ReplicaId): void {
+    const { log, term } = this.#context;
+    const committedInTerm = log.termAt(log.commit) === term;
+    if (!this.#reads.add(requestId, from, committedInTerm ? log.commit : null)) this.#context.answer({ requestId, from }, null);
+  }
+
+  #confirmReads(): void {
+    const { self, configuration } = this.#context;
+    const rounds = configuration.voters.map((voter) =>
+      voter === self ? this.#reads.round : (this.#progress.get(voter)?.roundEchoed ?? 0),
+    );
+    const confirmed: readonly PendingRead[] = this.#reads.confirm(reachedByMajority(rounds));
+    for (const read of confirmed) this.#context.answer(read, read.index);
+  }
+
+  /** Did a majority answer since the last call? (Check-quorum, thesis 6.2.) */
+  checkQuorum(): boolean {
+    const { self, configuration } = this.#context;
+    const active = configuration.voters.filter((voter) => voter === self || this.#progress.get(voter)?.recentlyActive === true);
+    for (const progress of this.#progress.values()) progress.recentlyActive = false;
+    return active.length >= majority(configuration.voters.length);
+  }
+
+  /** Stepping down: nobody who waits is left waiting (bug R8). */
+  abandonReads(): void {
+    for (const read of this.#reads.abandon()) this.#context.answer(read, null);
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * The core's view of the log: terms, the last position, what is durable and what is committed. Payloads stay outside.
+ *
+ *   base <= commit <= last,  base <= durable <= last
+ *
+ * `commit` may be ahead of `durable` on a follower: the majority that holds the entry need not include it.
+ */
+import { InvariantError, invariant } from './invariant.ts';
+import { asIndex, type Entry, type EntryHash, type LogIndex, type LogPosition, type Term } from './types.ts';
+
+/** Entries [first, next run's first) were made in `term`. */
+export interface TermRun {
+  readonly term: Term;
+  readonly first: LogIndex;
+}
+
+/** One change of the log on its way to the disk. Writes are applied in the order of their sequence. */
+export interface LogWrite {
+  readonly sequence: number;
+  /** Entries from here on are removed first. */
+  readonly truncateFrom: LogIndex | null;
+  readonly entries: readonly Entry[];
+}
+
+/** Headers of this many newest entries are remembered, for window sizes and the hash chain. */
+const recentMax = 8_192;
+/** What an entry from before the restart is taken to weigh until it is read. */
+const unknownEntryBytes = 64 * 1024;
+
+export class RaftLog {
+  readonly base: LogPosition;
+  #last: LogPosition;
+  #commit: LogIndex;
+  #durable: LogIndex;
+  /** Ascending in both fields; the last run reaches to `last`. */
+  readonly #runs: TermRun[];
+  readonly #recent = new Map<LogIndex, { readonly hash: EntryHash; readonly bytes: number }>();
+  #sequence = 0;
+  #writes: LogWrite[] = [];
+  /** Truncations whose write has not completed: what lies at or above them is not durable, whatever completes before (bug E9). */
+  #truncations: { readonly sequence: number; readonly from: LogIndex }[] = [];
+
+  /** A log as found on disk: everything up to `last` is durable. */
+  constructor(opened: { base: LogPosition; last: LogPosition; runs: readonly TermRun[]; commit: LogIndex }) {
+    this.base = opened.base;
+    this.#last = opened.last;
+    this.#durable = opened.last.index;
+    this.#runs = [...opened.runs];
+    this.#commit = asIndex(Math.max(opened.base.index, Math.min(opened.commit, opened.last.index)));
+    this.#recent.set(opened.last.index, { hash: opened.last.hash, bytes: unknownEntryBytes });
+    this.#recent.set(opened.base.index, { hash: opened.base.hash, bytes: unknownEntryBytes });
+    invariant(this.termAt(this.#last.index) === this.#last.term, 'term runs must reach to the last entry');
+  }
+
+  get last(): LogPosition {
+    return this.#last;
+  }
+  get commit(): LogIndex {
+    return this.#commit;
+  }
+  get durable(): LogIndex {
+    return this.#durable;
+  }
+
+  /** The term of the entry at `index`; undefined outside [base, last]. */
+  termAt(index: LogIndex): Term | undefined {
+    if (index === this.base.index) return this.base.term;
+    if (index < this.base.index || index > this.#last.index) return undefined;
+    return this.#runs.findLast((run) => run.first <= index)?.term;
+  }
+
+  bytesAt(index: LogIndex): number {
+    return this.#recent.get(index)?.bytes ?? unknownEntryBytes;
+  }
+
+  /** Is a log that ends at (term, index) at least as up to date as one that ends at `tail`? (Thesis 3.6.1, bug E5.) */
+  static upToDate(candidate: { term: Term; index: LogIndex }, tail: { term: Term; index: LogIndex }): boolean {
+    return candidate.term > tail.term || (candidate.term === tail.term && candidate.index >= tail.index);
+  }
+
+  /** The largest index in [base, index] whose term is at most `term`: where two logs may still agree. */
+  lastIndexWithTermAtMost(index: LogIndex, term: Term): LogIndex {
+    let candidate = Math.min(index, this.#last.index);
+    for (const run of this.#runs.toReversed()) {
+      if (run.term <= term) break;
+      candidate = Math.min(candidate, run.first - 1);
+    }
+    return asIndex(Math.max(candidate, this.base.index));
+  }
+
+  /** The leader's own append: entries follow `last` and chain to it. */
+  append(entries: readonly Entry[]): void {
+    this.#write(null, entries);
+  }
+
+  /**
+   * A follower's append (thesis 3.5): null when the log has no entry (previousIndex, previousTerm); else the index up
+   * to which it now equals the leader's. Truncates only at a true conflict, so a delayed append removes nothing (bug E13).
+   */
+  tryAppend(previousIndex: LogIndex, previousTerm: Term, entries: readonly Entry[]): LogIndex | null {
+    entries.forEach((entry, offset) => {
+      invariant(entry.index === previousIndex + 1 + offset, 'entries of an append must follow its previous index (bug E14)');
+    });
+    if (this.termAt(previousIndex) !== previousTerm) return null;
+    const matched = asIndex(previousIndex + entries.length);
+    const firstNew = entries.findIndex((entry) => this.termAt(entry.index) !== entry.term);
+    if (firstNew >= 0) {
+      const fresh = entries.slice(firstNew);
+      const from = asIndex(previousIndex + 1 + firstNew);
+      this.#write(from <= this.#last.index ? from : null, fresh);
+    }
+    return matched;
+  }
+
+  #write(truncateFrom: LogIndex | null, entries: readonly Entry[]): void {
+    this.#sequence += 1;
+    if (truncateFrom !== null) this.#truncate(truncateFrom);
+    for (const entry of entries) this.#push(entry);
+    this.#writes.push({ sequence: this.#sequence, truncateFrom, entries });
+  }
+
+  #truncate(from: LogIndex): void {
+    if (from <= this.#commit) throw new InvariantError(`entry ${from} is committed and conflicts with the leader's`);
+    for (let index = from; index <= this.#last.index; index = asIndex(index + 1)) this.#recent.delete(index);
+    while ((this.#runs.at(-1)?.first ?? 0) >= from) this.#runs.pop();
+    this.#durable = asIndex(Math.min(this.#durable, from - 1));
+    this.#truncations.push({ sequence: this.#sequence, from });
+    const index = asIndex(from - 1);
+    const term = index === this.base.index ? this.base.term : this.#runs.at(-1)?.term;
+    invariant(term !== undefined, `no term for entry ${index} below a truncation`);
+    // An entry from before the restart may have no known hash; the entry that follows brings it.
+    this.#last = { index, term, hash: this.#recent.get(index)?.hash ?? ('' as EntryHash) };
+  }
+
+  #push(entry: Entry): void {
+    invariant(entry.index === this.#last.index + 1, `entry ${entry.index} does not follow ${this.#last.index}`);
+    invariant(entry.term >= this.#last.term, `term ${entry.term} of entry ${entry.index} is below the term before it`);
+    if (this.#last.hash !== '' && entry.previousHash !== this.#last.hash) {
+      throw new InvariantError(`entry ${entry.index} does not chain to this node's entry ${this.#last.index}: the logs diverged`);
+    }
+    if (entry.term !== this.#last.term || this.#runs.length === 0) this.#runs.push({ term: entry.term, first: entry.index });
+    this.#recent.set(entry.index, { hash: entry.hash, bytes: entry.payload.length });
+    this.#recent.delete(asIndex(Math.max(0, entry.index - recentMax)));
+    this.#last = { index: entry.index, term: entry.term, hash: entry.hash };
+  }
+
+  /** Raises the commit index. Never lowers it. */
+  commitTo(index: LogIndex): void {
+    invariant(index <= this.#last.index, `commit ${index} is beyond the last entry ${this.#last.index} (bug E15)`);
+    if (index > this.#commit) this.#commit = index;
+  }
+
+  /** The writes since the last call, for the disk. */
+  takeWrites(): readonly LogWrite[] {
+    const writes = this.#writes;
+    this.#writes = [];
+    return writes;
+  }
+
+  get hasWrites(): boolean {
+    return this.#writes.length > 0;
+  }
+
+  /** The disk holds everything up to `index` as of write `sequence`, and the hard state that promises it. */
+  becameDurable(index: LogIndex, sequence: number): void {
+    this.#truncations = this.#truncations.filter((truncation) => truncation.sequence > sequence);
+    const below = this.#truncations.map((truncation) => truncation.from - 1);
+    const durable = Math.min(index, this.#last.index, ...below);
+    if (durable > this.#durable) this.#durable = asIndex(durable);
+  }
+}

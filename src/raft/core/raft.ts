@@ -1,0 +1,515 @@
+/**
+ * The Raft state machine of one replica, as a pure function over time: a message or a tick goes in, `ready()` says what
+ * to persist, send, commit and answer. No clock, no I/O, no await; randomness is handed in. Every message takes the one
+ * path through `step` (bug E6).
+ *
+ * Rules it keeps: one vote per term; a leader appends only and commits only entries of its own term by counting; a
+ * message of term T leaves only after T and the vote in it are durable (the driver's part); a recovering voter judges
+ * candidates by the tail it promised, not by the log it has left (protocol A2).
+ */
+import { InvariantError, invariant } from './invariant.ts';
+import { Leader } from './leader.ts';
+import { RaftLog, type LogWrite, type TermRun } from './log.ts';
+import type { Append, Heartbeat, Message, OutgoingMessage, PreVote, PreVoteReply, ReadIndex, Vote, VoteReply } from './message.ts';
+import type { Window } from './progress.ts';
+import { countVotes } from './quorum.ts';
+import {
+  asIndex,
+  asTerm,
+  type Ballot,
+  type BootId,
+  type Configuration,
+  type Entry,
+  type EntryHash,
+  type EntryKind,
+  type LogIndex,
+  type LogPosition,
+  type ReplicaId,
+  type Term,
+} from './types.ts';
+
+export interface RaftOptions {
+  readonly self: ReplicaId;
+  readonly boot: BootId;
+  readonly configuration: Configuration;
+  readonly ballot: Ballot;
+  /** The log as verified on disk. */
+  readonly log: { readonly base: LogPosition; readonly last: LogPosition; readonly runs: readonly TermRun[]; readonly commit: LogIndex };
+  /** Set when the log lacks the tail this replica once promised: it is recovering (protocol A2). */
+  readonly lostPromise: LogPosition | null;
+  /** Election timeouts are drawn from [min, max] ticks; a heartbeat goes out every tick. */
+  readonly electionTicksMin: number;
+  readonly electionTicksMax: number;
+  readonly window: Window;
+  readonly appendEntriesMax: number;
+  readonly appendBytesMax: number;
+  /** Payload bytes that a leader takes in before they commit. */
+  readonly uncommittedBytesMax: number;
+  /** The leader's wall clock stands in every entry it makes, never below the entry before (protocol E3). */
+  readonly nowMs: () => number;
+  readonly lastEntryTimeMs: number;
+  /** A uniform integer in [0, bound). */
+  readonly randomBelow: (bound: number) => number;
+  /** The hash of an entry's header. */
+  readonly seal: (draft: Omit<Entry, 'hash'>) => EntryHash;
+  /** `payloadHash` of an entry without payload. */
+  readonly emptyPayloadHash: EntryHash;
+}
+
+/** What has to be done now. Each item is handed out once. */
+export interface Ready {
+  /** Term or vote changed: to be durable before any of `messages` leaves. */
+  readonly ballot: Ballot | null;
+  readonly writes: readonly LogWrite[];
+  readonly messages: readonly OutgoingMessage[];
+  /** Reads that this replica asked for; null: ask again once there is a leader. */
+  readonly reads: readonly { readonly requestId: string; readonly index: LogIndex | null }[];
+}
+
+type Role =
+  | { readonly name: 'follower'; leader: ReplicaId | null }
+  | { readonly name: 'pre-candidate' | 'candidate'; readonly votes: Map<ReplicaId, boolean> }
+  | { readonly name: 'leader'; readonly leading: Leader };
+
+export interface Proposal {
+  readonly kind: EntryKind;
+  readonly payload: Uint8Array;
+  readonly payloadHash: EntryHash;
+}
+
+export type ProposeResult = 'appended' | 'not-leader' | 'busy';
+
+export class Raft {
+  readonly #options: RaftOptions;
+  readonly #log: RaftLog;
+  #term: Term;
+  #vote: ReplicaId | null;
+  #ballotChanged = false;
+  #role: Role = { name: 'follower', leader: null };
+  #lostPromise: LogPosition | null;
+  /** Ticks since the leader was heard, or since the last check of the quorum as leader. */
+  #elapsed = 0;
+  #electionTimeout = 0;
+  /** As follower: up to where the log is known to equal the current leader's, and which session said so. */
+  #matched: { readonly index: LogIndex; readonly session: number } | null = null;
+  #acknowledged = asIndex(0);
+  #lastEntryTimeMs: number;
+  #messages: OutgoingMessage[] = [];
+  #reads: { requestId: string; index: LogIndex | null }[] = [];
+
+  constructor(options: RaftOptions) {
+    this.#options = options;
+    this.#log = new RaftLog(options.log);
+    this.#term = options.ballot.term;
+    this.#vote = options.ballot.vote;
+    this.#lostPromise = options.lostPromise;
+    if (this.#log.last.term > this.#term) {
+      this.#setBallot(this.#log.last.term, null);
+    }
+    this.#lastEntryTimeMs = options.lastEntryTimeMs;
+    this.#resetElection();
+    this.#maybeRecovered();
+  }
+
+  get term(): Term {
+    return this.#term;
+  }
+  get role(): Role['name'] {
+    return this.#role.name;
+  }
+  /** Whom this replica takes for the leader of its term, if anybody. */
+  get leader(): ReplicaId | null {
+    if (this.#role.name === 'leader') return this.#options.self;
+    return this.#role.name === 'follower' ? this.#role.leader : null;
+  }
+  get vote(): ReplicaId | null {
+    return this.#vote;
+  }
+  get commit(): LogIndex {
+    return this.#log.commit;
+  }
+  get last(): LogPosition {
+    return this.#log.last;
+  }
+  get durable(): LogIndex {
+    return this.#log.durable;
+  }
+  /** The promised tail that this replica's log does not hold yet; null when it is whole (protocol A2). */
+  get lostPromise(): LogPosition | null {
+    return this.#lostPromise;
+  }
+  get progress(): Leader['progress'] | null {
+    return this.#role.name === 'leader' ? this.#role.leading.progress : null;
+  }
+  termAt(index: LogIndex): Term | undefined {
+    return this.#log.termAt(index);
+  }
+
+  /** One tick of time has passed. Missed ticks are not made up for (protocol G1). */
+  tick(): void {
+    this.#elapsed += 1;
+    if (this.#role.name === 'leader') {
+      this.#role.leading.heartbeat();
+      if (this.#elapsed < this.#options.electionTicksMin) return;
+      this.#elapsed = 0;
+      if (!this.#role.leading.checkQuorum()) this.#becomeFollower(this.#term, null);
+      return;
+    }
+    if (this.#elapsed >= this.#electionTimeout) this.campaign();
+  }
+
+  /** Starts a pre-vote, unless this replica must not lead. Nothing happens on a leader (bug L2). */
+  campaign(): void {
+    if (this.#role.name === 'leader') return;
+    this.#resetElection();
+    if (this.#lostPromise !== null || !this.#options.configuration.voters.includes(this.#options.self)) {
+      this.#role = { name: 'follower', leader: null };
+      return;
+    }
+    this.#role = { name: 'pre-candidate', votes: new Map([[this.#options.self, true]]) };
+    this.#matched = null;
+    this.#broadcastVoteRequest('pre-vote');
+    this.#countVotes();
+  }
+
+  /** Appends proposals if this replica leads and has room. */
+  propose(proposals: readonly Proposal[]): ProposeResult {
+    if (this.#role.name !== 'leader') return 'not-leader';
+    if (this.#uncommittedBytes() >= this.#options.uncommittedBytesMax) return 'busy';
+    this.#appendOwn(proposals);
+    this.#role.leading.replicate();
+    return 'appended';
+  }
+
+  #uncommittedBytes(): number {
+    let bytes = 0;
+    for (let index = this.#log.commit + 1; index <= this.#log.last.index; index += 1) bytes += this.#log.bytesAt(asIndex(index));
+    return bytes;
+  }
+
+  #appendOwn(proposals: readonly Proposal[]): void {
+    let previous = this.#log.last;
+    const entries = proposals.map((proposal) => {
+      this.#lastEntryTimeMs = Math.max(this.#lastEntryTimeMs, this.#options.nowMs());
+      const draft = {
+        index: asIndex(previous.index + 1),
+        term: this.#term,
+        kind: proposal.kind,
+        timeMs: this.#lastEntryTimeMs,
+        previousHash: previous.hash,
+        payloadHash: proposal.payloadHash,
+        payload: proposal.payload,
+      };
+      const entry = { ...draft, hash: this.#options.seal(draft) };
+      previous = entry;
+      return entry;
+    });
+    this.#log.append(entries);
+  }
+
+  /** Asks for a read index; the outcome comes with a later `ready()`. */
+  readIndex(requestId: string): void {
+    switch (this.#role.name) {
+      case 'leader':
+        this.#role.leading.read(requestId, this.#options.self);
+        return;
+      case 'follower':
+        if (this.#role.leader !== null) {
+          this.#send({ ...this.#envelope(this.#role.leader), type: 'read-index', requestId });
+          return;
+        }
+        this.#reads.push({ requestId, index: null });
+        return;
+      case 'pre-candidate':
+      case 'candidate':
+        this.#reads.push({ requestId, index: null });
+    }
+  }
+
+  /** The disk holds the log up to `index` as of write `sequence`, and the hard state that promises it. */
+  logDurable(index: LogIndex, sequence: number): void {
+    this.#log.becameDurable(index, sequence);
+    if (this.#role.name === 'leader') this.#role.leading.advanceCommit();
+    this.#acknowledge(false);
+    this.#maybeRecovered();
+  }
+
+  /** The connection to `peer` broke. */
+  unreachable(peer: ReplicaId): void {
+    if (this.#role.name === 'leader') this.#role.leading.unreachable(peer);
+  }
+
+  step(message: Message): void {
+    invariant(message.to === this.#options.self, `a message for ${message.to} reached ${this.#options.self}`);
+    if (message.term > this.#term) {
+      if ((message.type === 'vote' || message.type === 'pre-vote') && this.#hearsLeader()) return;
+      const leads = message.type === 'append' || message.type === 'heartbeat';
+      this.#becomeFollower(message.term, leads ? message.from : null);
+    }
+    if (message.term < this.#term) {
+      this.#answerOldTerm(message);
+      return;
+    }
+    switch (message.type) {
+      case 'pre-vote':
+        return this.#onPreVote(message);
+      case 'pre-vote-reply':
+        return this.#onPreVoteReply(message);
+      case 'vote':
+        return this.#onVote(message);
+      case 'vote-reply':
+        return this.#onVoteReply(message);
+      case 'append':
+        return this.#onAppend(message);
+      case 'heartbeat':
+        return this.#onHeartbeat(message);
+      case 'append-reply':
+        if (this.#role.name === 'leader') this.#role.leading.onAppendReply(message);
+        return;
+      case 'heartbeat-reply':
+        if (this.#role.name === 'leader') this.#role.leading.onHeartbeatReply(message);
+        return;
+      case 'read-index':
+        return this.#onReadIndex(message);
+      case 'read-index-reply':
+        this.#reads.push({ requestId: message.requestId, index: message.index });
+    }
+  }
+
+  /** Whoever speaks in an old term learns the new one, or it would stay there for ever (bug L1). Nothing of it is echoed. */
+  #answerOldTerm(message: Message): void {
+    const envelope = this.#envelope(message.from);
+    if (message.type === 'append' || message.type === 'heartbeat') {
+      this.#send({ ...envelope, type: 'heartbeat-reply', session: 0, round: 0 });
+    } else if (message.type === 'pre-vote') {
+      this.#send({ ...envelope, type: 'pre-vote-reply', granted: false, campaignTerm: asTerm(message.term + 1) });
+    } else if (message.type === 'vote') {
+      this.#send({ ...envelope, type: 'vote-reply', granted: false });
+    }
+  }
+
+  /** A leader was heard within the shortest election timeout, or leads here: votes wait (thesis 4.2.3). */
+  #hearsLeader(): boolean {
+    return this.leader !== null && this.#elapsed < this.#options.electionTicksMin;
+  }
+
+  /** The end of the log that candidates are judged by: what was promised, where that is more than what is left (protocol A2). */
+  #voteTail(): LogPosition {
+    return this.#lostPromise ?? this.#log.last;
+  }
+
+  #onPreVote(message: PreVote): void {
+    const granted =
+      !this.#hearsLeader() && RaftLog.upToDate({ term: message.lastTerm, index: message.lastIndex }, this.#voteTail());
+    this.#send({ ...this.#envelope(message.from), type: 'pre-vote-reply', granted, campaignTerm: asTerm(message.term + 1) });
+  }
+
+  #onPreVoteReply(message: PreVoteReply): void {
+    if (this.#role.name !== 'pre-candidate' || message.campaignTerm !== this.#term + 1) return;
+    this.#role.votes.set(message.from, message.granted);
+    this.#countVotes();
+  }
+
+  #onVote(message: Vote): void {
+    const free = this.#vote === null ? this.leader === null : this.#vote === message.from;
+    const granted = free && RaftLog.upToDate({ term: message.lastTerm, index: message.lastIndex }, this.#voteTail());
+    if (granted) {
+      this.#setBallot(this.#term, message.from);
+      this.#role = { name: 'follower', leader: null };
+      this.#resetElection();
+    }
+    this.#send({ ...this.#envelope(message.from), type: 'vote-reply', granted });
+  }
+
+  #onVoteReply(message: VoteReply): void {
+    if (this.#role.name !== 'candidate') return;
+    this.#role.votes.set(message.from, message.granted);
+    this.#countVotes();
+  }
+
+  #countVotes(): void {
+    if (this.#role.name !== 'pre-candidate' && this.#role.name !== 'candidate') return;
+    const { voters } = this.#options.configuration;
+    switch (countVotes(voters, this.#role.votes)) {
+      case 'pending':
+        return;
+      case 'lost':
+        this.#role = { name: 'follower', leader: null };
+        return;
+      case 'won':
+        if (this.#role.name === 'pre-candidate') this.#becomeCandidate();
+        else this.#becomeLeader();
+    }
+  }
+
+  #becomeCandidate(): void {
+    this.#setBallot(asTerm(this.#term + 1), this.#options.self);
+    this.#resetElection();
+    this.#role = { name: 'candidate', votes: new Map([[this.#options.self, true]]) };
+    this.#broadcastVoteRequest('vote');
+    this.#countVotes();
+  }
+
+  #broadcastVoteRequest(type: 'pre-vote' | 'vote'): void {
+    const { index: lastIndex, term: lastTerm } = this.#log.last;
+    for (const voter of this.#options.configuration.voters) {
+      if (voter !== this.#options.self) this.#send({ ...this.#envelope(voter), type, lastIndex, lastTerm });
+    }
+  }
+
+  #becomeLeader(): void {
+    const { self, boot, configuration, window, appendEntriesMax, appendBytesMax } = this.#options;
+    this.#elapsed = 0;
+    this.#matched = null;
+    const leading = new Leader({
+      self,
+      boot,
+      term: this.#term,
+      configuration,
+      log: this.#log,
+      window,
+      appendEntriesMax,
+      appendBytesMax,
+      send: (message) => this.#send(message),
+      answer: (read, index) => this.#answerRead(read, index),
+    });
+    this.#role = { name: 'leader', leading };
+    // Opens the term: nothing of earlier terms commits by counting, so this entry carries them (thesis 3.6.2, bug E1).
+    this.#appendOwn([{ kind: 'noop', payload: new Uint8Array(0), payloadHash: this.#options.emptyPayloadHash }]);
+    leading.replicate();
+  }
+
+  #becomeFollower(term: Term, leader: ReplicaId | null): void {
+    const leading = this.#role.name === 'leader' ? this.#role.leading : null;
+    if (term > this.#term) this.#setBallot(term, null);
+    this.#role = { name: 'follower', leader };
+    this.#matched = null;
+    this.#acknowledged = asIndex(0);
+    this.#resetElection();
+    leading?.abandonReads();
+  }
+
+  #answerRead(read: { readonly requestId: string; readonly from: ReplicaId }, index: LogIndex | null): void {
+    if (read.from === this.#options.self) this.#reads.push({ requestId: read.requestId, index });
+    else this.#send({ ...this.#envelope(read.from), type: 'read-index-reply', requestId: read.requestId, index });
+  }
+
+  #onReadIndex(message: ReadIndex): void {
+    if (this.#role.name === 'leader') this.#role.leading.read(message.requestId, message.from);
+    else this.#answerRead(message, null);
+  }
+
+  /** A message of this term's leader arrived. */
+  #follow(message: Append | Heartbeat): void {
+    if (this.#role.name === 'leader') throw new InvariantError(`two leaders in term ${this.#term}: ${this.#options.self} and ${message.from}`);
+    if (this.#role.name !== 'follower') {
+      this.#role = { name: 'follower', leader: message.from };
+      this.#matched = null;
+      this.#acknowledged = asIndex(0);
+    }
+    const known = this.#role.leader;
+    invariant(known === null || known === message.from, `two leaders in term ${this.#term}: ${known} and ${message.from}`);
+    this.#role.leader = message.from;
+    this.#elapsed = 0;
+    if (this.#matched !== null && this.#matched.session < message.session) {
+      this.#matched = null;
+      this.#acknowledged = asIndex(0);
+    }
+  }
+
+  #onAppend(message: Append): void {
+    this.#follow(message);
+    const matched = this.#log.tryAppend(message.previousIndex, message.previousTerm, message.entries);
+    const envelope = this.#envelope(message.from);
+    if (matched === null) {
+      const hintIndex = this.#log.lastIndexWithTermAtMost(
+        asIndex(Math.min(message.previousIndex, this.#log.last.index)),
+        message.previousTerm,
+      );
+      const hintTerm = this.#log.termAt(hintIndex) ?? asTerm(0);
+      const result = { accepted: false, rejected: message.previousIndex, hintIndex, hintTerm } as const;
+      this.#send({ ...envelope, type: 'append-reply', session: message.session, result });
+      return;
+    }
+    const newest = message.entries.at(-1);
+    if (newest !== undefined) this.#lastEntryTimeMs = Math.max(this.#lastEntryTimeMs, newest.timeMs);
+    const index = asIndex(Math.max(matched, this.#matched?.index ?? 0));
+    this.#matched = { index, session: Math.max(message.session, this.#matched?.session ?? 0) };
+    this.#followCommit(message.commit);
+    this.#acknowledge(true);
+  }
+
+  #onHeartbeat(message: Heartbeat): void {
+    this.#follow(message);
+    this.#followCommit(message.commit);
+    this.#send({ ...this.#envelope(message.from), type: 'heartbeat-reply', session: message.session, round: message.round });
+  }
+
+  /** The leader's commit index holds for this log as far as the two are known to be equal, no further (bug E15). */
+  #followCommit(commit: LogIndex): void {
+    if (this.#matched === null) return;
+    const index = Math.min(commit, this.#matched.index);
+    if (index > this.#log.commit) this.#log.commitTo(asIndex(index));
+  }
+
+  /**
+   * Tells the leader how much of its log is durable here. An append whose entries are not durable yet is answered when
+   * they are (protocol C7, bug E16); `asked`: the leader waits for a word even if there is nothing new to say.
+   */
+  #acknowledge(asked: boolean): void {
+    if (this.#role.name !== 'follower' || this.#role.leader === null || this.#matched === null) return;
+    const match = asIndex(Math.min(this.#matched.index, this.#log.durable));
+    if (match <= this.#acknowledged && !(asked && match === this.#matched.index)) return;
+    this.#acknowledged = match;
+    const result = { accepted: true, match } as const;
+    this.#send({ ...this.#envelope(this.#role.leader), type: 'append-reply', session: this.#matched.session, result });
+    this.#maybeRecovered();
+  }
+
+  /** The promise is kept again: by a log that is at least as far in Raft's order, or by a leader that matched it (protocol A2). */
+  #maybeRecovered(): void {
+    if (this.#lostPromise === null) return;
+    const { durable } = this.#log;
+    const verified = { index: durable, term: this.#log.termAt(durable) ?? asTerm(0) };
+    const matched = Math.min(this.#matched?.index ?? 0, durable);
+    if (RaftLog.upToDate(verified, this.#lostPromise) || matched >= this.#lostPromise.index) this.#lostPromise = null;
+  }
+
+  #setBallot(term: Term, vote: ReplicaId | null): void {
+    if (term === this.#term && vote === this.#vote) return;
+    invariant(term > this.#term || this.#vote === null, 'a vote is never changed within its term (bug E4)');
+    invariant(term >= this.#term, 'the term never goes back');
+    this.#term = term;
+    this.#vote = vote;
+    this.#ballotChanged = true;
+  }
+
+  #resetElection(): void {
+    const { electionTicksMin, electionTicksMax, randomBelow } = this.#options;
+    this.#elapsed = 0;
+    this.#electionTimeout = electionTicksMin + randomBelow(electionTicksMax - electionTicksMin + 1);
+  }
+
+  #envelope(to: ReplicaId): { from: ReplicaId; to: ReplicaId; term: Term; boot: BootId } {
+    return { from: this.#options.self, to, term: this.#term, boot: this.#options.boot };
+  }
+
+  #send(message: OutgoingMessage): void {
+    this.#messages.push(message);
+  }
+
+  /** What is to be done since the last call. */
+  ready(): Ready {
+    if (this.#role.name === 'leader') this.#role.leading.endTurn();
+    const ready: Ready = {
+      ballot: this.#ballotChanged ? { term: this.#term, vote: this.#vote } : null,
+      writes: this.#log.takeWrites(),
+      messages: this.#messages,
+      reads: this.#reads,
+    };
+    this.#ballotChanged = false;
+    this.#messages = [];
+    this.#reads = [];
+    return ready;
+  }
+}
