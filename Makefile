@@ -1,0 +1,46 @@
+# `make test` runs every test, `make check` is the gate before it, `make demo` shows what Quorate is for.
+# The tools, and the Node.js they run on, come from node_modules: any npm with Node.js 20 or later can install them.
+SHELL := /bin/bash
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+.DEFAULT_GOAL := help
+.PHONY: help install check format test unit sim system bench demo docs
+
+help: ## what can be made
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST)
+
+install: node_modules/.package-lock.json ## install what package-lock.json names, once
+
+# npm writes this file last, so it is older than package-lock.json exactly when something has to be installed.
+node_modules/.package-lock.json: package-lock.json
+	@command -v npm >/dev/null || { echo 'npm is missing: install Node.js 20 or later first.' >&2; exit 1; }
+	@echo 'installing the dependencies'
+	@npm ci --no-audit --no-fund --loglevel=error
+	@test -x node_modules/.bin/node || command -v node >/dev/null
+	@touch $@
+
+check: install ## types, lint, format, unused code, import direction
+	@npm run --silent check
+
+format: install ## write every file the way `make check` wants it
+	@npm run --silent format
+
+docs: install ## write the pages that are made from tables in the code
+	@npm run --silent docs
+
+test: check ## every test: unit, sim, system
+	@node test/tooling/run-tests.ts unit sim system
+
+unit: install ## the quick tests alone
+	@node test/tooling/run-tests.ts unit
+
+system: install ## the tests with real processes alone
+	@node test/tooling/run-tests.ts system
+
+sim: install ## the simulator: SEED=n for one run, SEEDS=n for many
+	@node test/sim/main.ts $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
+
+bench: install ## acked spans a second, latencies and costs on this machine
+	@node bench/main.ts
+
+demo: install ## three nodes, real spans, a killed leader, nothing lost
+	@node cluster/demo.ts

@@ -1,0 +1,18 @@
+/** Unused files, exports and dependencies. The entries are what people, make and tests start. */
+import type { KnipConfig } from 'knip';
+
+const config: KnipConfig = {
+  entry: ['src/cli/main.ts!', 'cluster/*.ts!', 'bench/main.ts', 'test/sim/main.ts', 'test/tooling/*.ts'],
+  project: ['src/**/*.ts!', 'cluster/**/*.ts!', 'bench/**/*.ts', 'test/**/*.ts'],
+  ignoreExportsUsedInFile: { interface: true, type: true },
+  ignoreBinaries: ['make'],
+  rules: {
+    files: 'warn',
+    exports: 'warn',
+    types: 'warn',
+    dependencies: 'warn',
+    devDependencies: 'warn',
+  },
+};
+
+export default config;
