@@ -49,6 +49,8 @@ export const limits = {
   entryCacheBytesMax: 32 * MiB,
   /** One batch of the log's group commit. */
   logBatchBytesMax: 4 * MiB,
+  /** The end of the log that is verified at open; at least all that LevelDB's write-ahead log can hold (protocol F3). */
+  logVerifyBytes: 64 * MiB,
 
   /** Bytes queued towards one peer, per connection. */
   controlQueueBytesMax: 4 * MiB,
