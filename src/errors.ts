@@ -1,0 +1,32 @@
+/**
+ * Everything that can go wrong for a caller, as a closed set: one table from code to HTTP status and to whether sending
+ * the same again is safe and sensible (OTLP retries exactly 429, 502, 503 and 504).
+ */
+export const errorCodes = {
+  /** Not acknowledged, may be stored: no majority, no leader, or no answer inside the deadline. */
+  unavailable: { http: 503, grpc: 14, retryable: true },
+  /** This node cannot serve yet: it waits to be admitted, replays its log or rebuilds its index. */
+  'not-ready': { http: 503, grpc: 14, retryable: true },
+  /** Stored bytes failed their checksum here; other nodes hold them. */
+  damaged: { http: 503, grpc: 14, retryable: true },
+  overloaded: { http: 429, grpc: 8, retryable: true },
+  'bad-request': { http: 400, grpc: 3, retryable: false },
+  'too-large': { http: 413, grpc: 8, retryable: false },
+  'unsupported-media-type': { http: 415, grpc: 3, retryable: false },
+  'method-not-allowed': { http: 405, grpc: 12, retryable: false },
+  'not-found': { http: 404, grpc: 5, retryable: false },
+  internal: { http: 500, grpc: 13, retryable: false },
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** A failure that is answered to the caller with its code and one sentence. */
+export class QuorateError extends Error {
+  override readonly name = 'QuorateError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, sentence: string) {
+    super(sentence);
+    this.code = code;
+  }
+}
