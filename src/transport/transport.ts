@@ -14,6 +14,8 @@ export interface Hello {
   readonly boot: BootId;
   /** null while the data directory is empty. */
   readonly clusterId: string | null;
+  /** It holds the founding record. False with a cluster id: it is a member that lost its log. */
+  readonly founded: boolean;
   /** Writes of hard state so far; a replica that returns with fewer was rolled back (protocol A3). */
   readonly hardStateCounter: number;
   /** Base URL of its HTTP API, for status pages. */
@@ -35,7 +37,14 @@ export type PeerMessage =
   | { readonly kind: 'found'; readonly founding: Founding }
   | { readonly kind: 'founded'; readonly clusterId: string }
   /** What a node tells the others about itself for their status pages, every second. */
-  | { readonly kind: 'report'; readonly applied: LogIndex; readonly ready: boolean; readonly recovering: boolean };
+  | {
+      readonly kind: 'report';
+      readonly applied: LogIndex;
+      readonly ready: boolean;
+      readonly recovering: boolean;
+      /** Durable writes of hard state so far (protocol A3). */
+      readonly hardStateCounter: number;
+    };
 
 /** `control` is never behind bulk: votes, heartbeats, read rounds (design 3, protocol I4). */
 export type Channel = 'control' | 'bulk';
