@@ -12,10 +12,18 @@ export const limits = {
   electionTicksMin: 6,
   electionTicksMax: 12,
 
+  /** Members of `--cluster`. Three or five are sensible; each more makes every write wait for one more disk. */
+  votersMax: 7,
+
+  /** Threads for file access, compression and LevelDB; set before the first of them is used (protocol F4). */
+  threadPoolSize: 16,
+
   /** A write that has not committed by then is answered 503: unknown. */
   writeDeadlineMs: 5_000,
   /** A linearizable read that could not confirm its index by then is answered 503. */
   readDeadlineMs: 5_000,
+  /** A read index asked for and not answered is asked for again after this long. */
+  readRetryMs: 150,
   /** A forwarded block not yet seen in the own log is sent again after this long. */
   forwardRetryMs: 400,
 
@@ -68,10 +76,16 @@ export const limits = {
 function assertOrdered(ok: boolean, sentence: string): void {
   if (!ok) throw new Error(`limits: ${sentence}`);
 }
-assertOrdered(limits.heartbeatTicks * 3 <= limits.electionTicksMin, 'three heartbeats must fit into the shortest election timeout');
+assertOrdered(
+  limits.heartbeatTicks * 3 <= limits.electionTicksMin,
+  'three heartbeats must fit into the shortest election timeout',
+);
 assertOrdered(limits.electionTicksMin < limits.electionTicksMax, 'election timeouts must have room to differ');
 assertOrdered(limits.requestBytesMax <= limits.admissionBytesMax, 'one request must be admissible');
-assertOrdered(limits.spanBytesMax + limits.blockRawBytesTarget < limits.blockBytesMax, 'a full block and one more span must fit into a block');
+assertOrdered(
+  limits.spanBytesMax + limits.blockRawBytesTarget < limits.blockBytesMax,
+  'a full block and one more span must fit into a block',
+);
 assertOrdered(limits.blockBytesMax < limits.frameBytesMax, 'a block must fit into a message');
 assertOrdered(limits.frameBytesMax < limits.bulkQueueBytesMax, 'a message must fit into a queue');
 assertOrdered(limits.forwardRetryMs * 4 < limits.writeDeadlineMs, 'a lost forward must be retried inside the deadline');

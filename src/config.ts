@@ -1,0 +1,202 @@
+/**
+ * Every setting, declared once: from this table come the flags, the `QUORATE_*` environment, the config file,
+ * validation and docs/configuration.md. A flag wins over the environment, the environment over the file, the file over
+ * the default (src/settings.ts).
+ */
+import { resolve } from 'node:path';
+import { limits } from './limits.ts';
+import type { Address } from './platform/pipe.ts';
+import { assertParsed, ConfigError, environmentName, readSettings, Refusal } from './settings.ts';
+import type { Setting, SettingSources, Values } from './settings.ts';
+
+/** What `quorate start` was told, checked. */
+export interface NodeConfig {
+  readonly id: string;
+  /** Absolute path of the data directory. */
+  readonly data: string;
+  /** Peer addresses of all members by node id, this node among them. Only addresses once a cluster is founded (protocol B1). */
+  readonly cluster: ReadonlyMap<string, Address>;
+  readonly mode: 'cp';
+  /** Where the HTTP API listens. */
+  readonly http: Address;
+  /** Where other nodes connect to. */
+  readonly peer: Address;
+  readonly logLevel: LogLevel;
+}
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+export const nodeSettings = {
+  id: {
+    placeholder: 'ID',
+    description: 'Name of this node, one of those in --cluster.',
+    parse: parseNodeId,
+  },
+  data: {
+    placeholder: 'DIR',
+    description: 'Data directory of this node; made when absent. One node, one directory.',
+    parse: (text) => (text === '' ? new Refusal('is not a directory, for example ./data/n1') : resolve(text)),
+  },
+  cluster: {
+    placeholder: 'ID=HOST:PORT,...',
+    description: 'Every member with the address where it listens for the others. Three or five are sensible.',
+    parse: parseCluster,
+  },
+  mode: {
+    placeholder: 'cp',
+    description: 'What an acknowledgement means. `cp`: a majority has the spans on disk and every read sees them.',
+    parse: (text) =>
+      text === 'ap' ? new Refusal('is not in this version; use cp') : parseChoice(text, ['cp'] as const),
+    default: 'cp',
+  },
+  http: {
+    placeholder: 'HOST:PORT',
+    description: 'Where this node listens for OTLP/HTTP and queries.',
+    parse: parseAddress,
+    default: '127.0.0.1:4318',
+  },
+  peer: {
+    placeholder: 'HOST:PORT',
+    description: 'Where this node listens for the others, when that differs from what they call it.',
+    parse: parseAddress,
+    default: '<its address in --cluster>',
+  },
+  'log-level': {
+    placeholder: logLevels.join('|'),
+    description: 'The least severe lines to log.',
+    parse: (text) => parseChoice(text, logLevels),
+    default: 'info',
+  },
+} as const satisfies Record<string, Setting<unknown>>;
+
+/** Settings of the commands that talk to a running cluster. */
+export const clientSettings = {
+  url: {
+    placeholder: 'URL',
+    description: 'HTTP address of any node.',
+    parse: parseUrl,
+    default: 'http://127.0.0.1:4318',
+  },
+  consistency: {
+    placeholder: 'linearizable|stale',
+    description: 'Whether the answer has every acknowledged span (linearizable) or is whatever the node holds (stale).',
+    parse: (text) => parseChoice(text, ['linearizable', 'stale'] as const),
+    default: 'linearizable',
+  },
+  format: {
+    placeholder: 'tree|json',
+    description: 'A tree to read, or OTLP JSON to process.',
+    parse: (text) => parseChoice(text, ['tree', 'json'] as const),
+    default: 'tree',
+  },
+} as const satisfies Record<string, Setting<unknown>>;
+
+/** Where the config file is; itself not a key of the file. */
+export const configFileSetting: Setting<string> = {
+  placeholder: 'FILE',
+  description: 'JSON file whose keys are the flags below without their dashes.',
+  parse: (text) => (text === '' ? new Refusal('is not a file') : resolve(text)),
+  default: '<none>',
+};
+
+const allNames = [...Object.keys(nodeSettings), ...Object.keys(clientSettings), 'config'];
+
+/** The configuration of a node and what is legal in it but unwise. Throws ConfigError. */
+export function readNodeConfig(sources: SettingSources): { config: NodeConfig; warnings: string[] } {
+  const { values, origins } = readSettings(nodeSettings, sources, { known: allNames, file: configFileSetting });
+  const required = <Name extends 'id' | 'data' | 'cluster'>(name: Name) => {
+    const value = values[name];
+    if (value !== undefined) return value as Exclude<typeof value, undefined>;
+    const { placeholder } = nodeSettings[name];
+    throw new ConfigError(`--${name} is missing: give --${name} ${placeholder} or set ${environmentName(name)}.`);
+  };
+  const id = required('id');
+  const data = required('data');
+  const cluster = required('cluster');
+  const own = cluster.get(id);
+  if (own === undefined) {
+    throw new ConfigError(
+      `--id: ${JSON.stringify(id)} is not in --cluster, which has ${[...cluster.keys()].join(', ')}${origins['id'] ?? ''}`,
+    );
+  }
+  const http = values.http ?? assertParsed(parseAddress(nodeSettings.http.default));
+  const peer = values.peer ?? own;
+  if (http.port === peer.port && http.port !== 0 && http.host === peer.host) {
+    throw new ConfigError(`--http and --peer are both ${formatAddress(http)}; give each a port of its own.`);
+  }
+  const warnings: string[] = [];
+  if (cluster.size % 2 === 0) {
+    warnings.push(
+      `${cluster.size} members survive no more failures than ${cluster.size - 1}; use ${cluster.size - 1} or ${cluster.size + 1}.`,
+    );
+  } else if (cluster.size === 1) {
+    warnings.push('One member survives no failure: use three for anything you want to keep.');
+  }
+  const logLevel = values['log-level'] ?? nodeSettings['log-level'].default;
+  return { config: { id, data, cluster, mode: values.mode ?? 'cp', http, peer, logLevel }, warnings };
+}
+
+/** The settings of a client command; `names` are the ones it takes. Throws ConfigError. */
+export function readClientSettings<Name extends keyof typeof clientSettings>(
+  names: readonly Name[],
+  sources: Omit<SettingSources, 'readFile'>,
+): { [Key in Name]: NonNullable<Values<typeof clientSettings>[Key]> } {
+  const table = Object.fromEntries(names.map((name) => [name, clientSettings[name]])) as Pick<
+    typeof clientSettings,
+    Name
+  >;
+  const { values } = readSettings(table, { ...sources, readFile: () => '{}' }, { known: allNames });
+  const complete = names.map((name) => [name, values[name] ?? clientSettings[name].default]);
+  return Object.fromEntries(complete) as { [Key in Name]: NonNullable<Values<typeof clientSettings>[Key]> };
+}
+
+function parseChoice<Choice extends string>(text: string, choices: readonly Choice[]): Choice | Refusal {
+  return choices.find((choice) => choice === text) ?? new Refusal(`is not one of ${choices.join(', ')}`);
+}
+
+function parseNodeId(text: string): string | Refusal {
+  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
+    ? text
+    : new Refusal('is not a node id: letters, digits, dot, dash and underscore, at most 63, for example n1');
+}
+
+/** `HOST:PORT`, the host an IPv4 address, a name or an IPv6 address in brackets. */
+export function parseAddress(text: string): Address | Refusal {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535) return new Refusal('is not HOST:PORT, for example 127.0.0.1:4318');
+  return { host, port };
+}
+
+/** The inverse of `parseAddress`. */
+export const formatAddress = ({ host, port }: Address): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+
+function parseCluster(text: string): ReadonlyMap<string, Address> | Refusal {
+  const example = 'is not ID=HOST:PORT,..., for example n1=127.0.0.1:4319,n2=127.0.0.1:4329,n3=127.0.0.1:4339';
+  const members = new Map<string, Address>();
+  const addresses = new Set<string>();
+  for (const part of text.split(',')) {
+    const [id = '', address = '', ...more] = part.trim().split('=');
+    const parsed = parseAddress(address);
+    if (parseNodeId(id) instanceof Refusal || parsed instanceof Refusal || parsed.port === 0 || more.length > 0) {
+      return new Refusal(example);
+    }
+    if (members.has(id)) return new Refusal(`names ${id} twice`);
+    if (addresses.has(address)) return new Refusal(`gives ${address} to two members`);
+    members.set(id, parsed);
+    addresses.add(address);
+  }
+  if (members.size > limits.votersMax) {
+    return new Refusal(`has ${members.size} members; at most ${limits.votersMax} can vote, three or five are sensible`);
+  }
+  return members;
+}
+
+function parseUrl(text: string): string | Refusal {
+  const refusal = new Refusal('is not an HTTP address, for example http://127.0.0.1:4318');
+  if (!URL.canParse(text)) return refusal;
+  const { protocol } = new URL(text);
+  return protocol === 'http:' || protocol === 'https:' ? text.replace(/\/+$/, '') : refusal;
+}
