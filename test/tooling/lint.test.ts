@@ -1,9 +1,10 @@
 /**
  * Each rule of the house refuses what it is there for. A small tree with one bad file per rule stands in a temporary
- * folder beside the real configuration; one run of oxlint over it must name every one of them, and spare the good ones.
+ * folder with a copy of the real configuration; one run of oxlint over it must name every one of them, and spare the good ones.
  */
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -179,7 +180,8 @@ const found = new Map<string, string[]>();
 let tree = '';
 
 beforeAll(async () => {
-  tree = mkdtempSync(join(import.meta.dirname, '.lint-'));
+  tree = mkdtempSync(join(tmpdir(), 'quorate-lint-'));
+  symlinkSync(join(import.meta.dirname, '../../node_modules'), join(tree, 'node_modules'));
   for (const path of ['oxlint.config.ts', 'tsconfig.json', 'test/tooling/house-rules.ts', 'src/platform/clock.ts']) {
     mkdirSync(dirname(join(tree, path)), { recursive: true });
     cpSync(join(import.meta.dirname, '../..', path), join(tree, path));
