@@ -1,0 +1,54 @@
+/**
+ * The record before the first entry: which cluster the log belongs to, where it begins, and who votes as of that point
+ * (protocol E1). Founding writes it with the empty position; a trim will write it anew. It holds nothing newer than its position:
+ * a snapshot of current members with an old index would walk a follower back through old configurations.
+ */
+import type { Configuration, LogPosition } from '../raft/core/types.ts';
+import { asHash, asIndex, asReplicaId, asTerm } from '../raft/core/types.ts';
+import { DamagedError, UnsupportedFormatError } from './damaged.ts';
+import { decodeJsonRecord, encodeJsonRecord } from './record.ts';
+
+export interface BaseRecord {
+  readonly clusterId: string;
+  /** The last entry that is no longer in the log; `emptyLog` when none was trimmed. */
+  readonly position: LogPosition;
+  /** Entry time at `position`; 0 for the empty log. */
+  readonly timeMs: number;
+  readonly configuration: Configuration;
+}
+
+const formatVersion = 1;
+const where = 'the base record of the log';
+
+export function encodeBaseRecord(base: BaseRecord): Uint8Array {
+  return encodeJsonRecord({ format: formatVersion, ...base });
+}
+
+/** Throws `DamagedError` or `UnsupportedFormatError`. */
+export function decodeBaseRecord(record: Uint8Array): BaseRecord {
+  const { format, clusterId, position, timeMs, configuration } = decodeJsonRecord(record, where);
+  if (typeof format === 'number' && format > formatVersion) throw new UnsupportedFormatError(where, `base format ${format}`);
+  const { index, term, hash } = fieldsOf(position);
+  const { voters } = fieldsOf(configuration);
+  if (
+    typeof clusterId !== 'string' ||
+    typeof timeMs !== 'number' ||
+    typeof index !== 'number' ||
+    typeof term !== 'number' ||
+    typeof hash !== 'string' ||
+    !Array.isArray(voters) ||
+    !voters.every((voter) => typeof voter === 'string')
+  ) {
+    throw new DamagedError(where, 'a field is missing');
+  }
+  return {
+    clusterId,
+    position: { index: asIndex(index), term: asTerm(term), hash: asHash(hash) },
+    timeMs,
+    configuration: { voters: voters.map(asReplicaId) },
+  };
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}

@@ -1,0 +1,408 @@
+/**
+ * The Raft log on the key-value store `log`; the only home of the data (design 2). Must always hold:
+ *
+ *   base.index <= durable.index,  base.index <= written <= last.index,  written <= durable.index
+ *
+ * - `last` is what the core has accepted, `durable` is what the disk holds; staged changes reach the disk in the order
+ *   of their staging, none lost and none overtaken, also when an end is cut off, grown and cut again while a write
+ *   is under way (bug E9). `written` is how far both agree.
+ * - A write error is final: every later call fails, nothing is tried again (protocol A5).
+ * - A missing or damaged entry inside the log is a `DamagedError`, never an empty answer.
+ */
+import { limits } from '../limits.ts';
+import type { KeyValue, KeyValueOperation } from '../platform/key-value.ts';
+import type { Configuration, Entry, LogIndex, LogPosition, Term } from '../raft/core/types.ts';
+import { asIndex, emptyLog } from '../raft/core/types.ts';
+import type { BaseRecord } from './base-record.ts';
+import { decodeBaseRecord, encodeBaseRecord } from './base-record.ts';
+import { DamagedError } from './damaged.ts';
+import { decodeEntry, encodeEntry, entryOverheadBytes, positionOf } from './entry.ts';
+import { EntryCache } from './entry-cache.ts';
+import { invariant, InvariantError } from './invariant.ts';
+import { baseKey, entriesEnd, entryKey } from './log-keys.ts';
+import type { OpenedLog } from './log-opening.ts';
+import { openEntries } from './log-opening.ts';
+import type { TermRun } from './term-runs.ts';
+import { findTermRuns } from './term-runs.ts';
+
+/** One change of the log, as the core hands it out (`LogWrite`). */
+export interface StagedWrite {
+  readonly sequence: number;
+  /** Entries from here on are removed first; the write then has at least one entry, and it stands here. */
+  readonly truncateFrom: LogIndex | null;
+  readonly entries: readonly Entry[];
+}
+
+export interface Flushed {
+  /** The end of what the disk holds now. */
+  readonly position: LogPosition;
+  /** The last write of which anything, and its truncation, has reached the disk. */
+  readonly sequence: number;
+}
+
+/** The index is not, or no longer, in the log: at or below the base, or behind the last entry. */
+export class NotInLogError extends Error {
+  override readonly name = 'NotInLogError';
+}
+
+interface Options {
+  readonly keyValue: KeyValue;
+  readonly verifyBytes?: number;
+  readonly cacheBytesMax?: number;
+  readonly batchBytesMax?: number;
+}
+
+const nothingOpened: OpenedLog = { verifiedEnd: emptyLog, timeMs: 0, dropped: 0, reason: null };
+
+export class BlockLog {
+  readonly #keyValue: KeyValue;
+  readonly #options: Required<Options>;
+  #base: BaseRecord | null = null;
+  #opened = nothingOpened;
+  #cache = new EntryCache(emptyLog.index, 0);
+  #last: LogPosition = emptyLog;
+  #lastTimeMs = 0;
+  #durable: LogPosition = emptyLog;
+  /** Entries up to here are on disk and are also the ones `last` stands on. */
+  #written: LogIndex = emptyLog.index;
+  #staged: StagedWrite[] = [];
+  #flushing = false;
+  /** Grows with every truncation: a disk read that saw it change is done again. */
+  #truncations = 0;
+  #failure: Error | null = null;
+
+  private constructor(options: Options) {
+    this.#keyValue = options.keyValue;
+    this.#options = {
+      verifyBytes: limits.logVerifyBytes,
+      cacheBytesMax: limits.entryCacheBytesMax,
+      batchBytesMax: limits.logBatchBytesMax,
+      ...options,
+    };
+  }
+
+  /**
+   * Opens the log and cuts off what lies behind its verified end; `opened` reports it. What is read here is durable:
+   * LevelDB syncs what it replays. `base` is null when the log was never founded, or its base record is damaged or missing
+   * (then `opened.reason` says so and no entry is touched). Throws `UnsupportedFormatError` for a log of a newer version.
+   */
+  static async open(options: Options): Promise<BlockLog> {
+    const log = new BlockLog(options);
+    await log.#open();
+    return log;
+  }
+
+  async #open(): Promise<void> {
+    const record = await this.#keyValue.get(baseKey);
+    if (record === undefined) {
+      const [stray] = await this.#keyValue.keys({ gte: entryKey(0), lt: entriesEnd, limit: 1 });
+      this.#opened = { ...nothingOpened, reason: stray === undefined ? null : 'the base record of the log is missing' };
+      return;
+    }
+    try {
+      this.#base = decodeBaseRecord(record);
+    } catch (error) {
+      if (!(error instanceof DamagedError)) throw error;
+      this.#opened = { ...nothingOpened, reason: error.message };
+      return;
+    }
+    this.#opened = await openEntries(this.#keyValue, this.#base, this.#options.verifyBytes);
+    this.#last = this.#opened.verifiedEnd;
+    this.#durable = this.#last;
+    this.#written = this.#last.index;
+    this.#lastTimeMs = this.#opened.timeMs;
+    this.#cache = new EntryCache(this.#last.index, this.#options.cacheBytesMax);
+  }
+
+  /**
+   * Writes the base record of a new cluster, synced (protocol B1). Entries left by a lost base record are verified and kept,
+   * so the caller has made sure, from hard state, that the directory belongs to this cluster or to none.
+   */
+  async found(founding: { readonly clusterId: string; readonly configuration: Configuration }): Promise<void> {
+    this.#assertUsable();
+    invariant(this.#base === null, 'a log is founded once');
+    const base: BaseRecord = { ...founding, position: emptyLog, timeMs: 0 };
+    await this.#write([{ type: 'put', key: baseKey, value: encodeBaseRecord(base) }]);
+    await this.#open();
+  }
+
+  /** What `open`, or `found`, came upon. */
+  get opened(): OpenedLog {
+    return this.#opened;
+  }
+  get base(): BaseRecord | null {
+    return this.#base;
+  }
+  get clusterId(): string | null {
+    return this.#base?.clusterId ?? null;
+  }
+  get configuration(): Configuration | null {
+    return this.#base?.configuration ?? null;
+  }
+  /** The end of the log with everything staged. */
+  get last(): LogPosition {
+    return this.#last;
+  }
+  /** The leader's time in the last entry. */
+  get lastTimeMs(): number {
+    return this.#lastTimeMs;
+  }
+  /** The end of what the disk holds. */
+  get durable(): LogPosition {
+    return this.#durable;
+  }
+  get hasStaged(): boolean {
+    return this.#staged.length > 0;
+  }
+
+  /** Takes a change from the core. Its entries can be read at once; `flush` makes it durable. */
+  stage(write: StagedWrite): void {
+    this.#assertUsable();
+    const { truncateFrom, entries } = write;
+    const base = this.#assertFounded();
+    const [first] = entries;
+    invariant(first !== undefined, 'a write has entries');
+    invariant(write.sequence > (this.#staged.at(-1)?.sequence ?? 0), 'writes are staged in the order of their sequence');
+    if (truncateFrom !== null) {
+      invariant(truncateFrom > base.position.index && truncateFrom <= this.#last.index, `${truncateFrom} is not in the log`);
+      invariant(first.index === truncateFrom, 'a truncation comes with the entry that conflicts');
+      this.#truncate(truncateFrom, first);
+    }
+    for (const entry of entries) this.#push(entry);
+    this.#staged.push(write);
+    this.#cache.evict(this.#written);
+  }
+
+  #truncate(from: LogIndex, conflicting: Entry): void {
+    const before = asIndex(from - 1);
+    const cached = before === this.#base?.position.index ? this.#base.position : this.#cache.get(before);
+    this.#truncations += 1;
+    this.#cache.truncate(from);
+    this.#written = asIndex(Math.min(this.#written, before));
+    // An entry that is only on disk has its hash checked by `flush`, before anything is written.
+    this.#last = cached ?? { index: before, term: conflicting.term, hash: conflicting.previousHash };
+  }
+
+  #push(entry: Entry): void {
+    invariant(entry.index === this.#last.index + 1, `entry ${entry.index} does not follow entry ${this.#last.index}`);
+    invariant(entry.previousHash === this.#last.hash, `entry ${entry.index} does not chain to entry ${this.#last.index}`);
+    invariant(entry.term >= this.#last.term, `the term of entry ${entry.index} is below the one before`);
+    this.#cache.push(entry);
+    this.#last = positionOf(entry);
+    this.#lastTimeMs = entry.timeMs;
+  }
+
+  /**
+   * Writes staged changes, as many as fit into one batch, with one sync, and resolves with what the disk then holds.
+   * One call at a time. More may be staged meanwhile; call again while `hasStaged`.
+   */
+  async flush(): Promise<Flushed> {
+    this.#assertUsable();
+    invariant(!this.#flushing, 'one log write is in flight at a time (protocol C7)');
+    invariant(this.#staged.length > 0, 'there is nothing to flush');
+    this.#flushing = true;
+    try {
+      const batch = this.#takeBatch();
+      await this.#assertChained(batch);
+      await this.#write(this.#operationsOf(batch));
+      this.#durable = batch.position;
+      // What was staged meanwhile may have cut below the end of this batch.
+      const cuts = this.#staged.flatMap((write) => (write.truncateFrom === null ? [] : [write.truncateFrom - 1]));
+      this.#written = asIndex(Math.min(batch.position.index, ...cuts));
+      this.#cache.evict(this.#written);
+      return { position: batch.position, sequence: batch.sequence };
+    } catch (error) {
+      this.#failure ??= error instanceof Error ? error : new Error(String(error));
+      throw error;
+    } finally {
+      this.#flushing = false;
+    }
+  }
+
+  /** Takes staged writes up to `batchBytesMax`; a write too large for the rest of the batch is split between entries. */
+  #takeBatch(): Batch {
+    const puts = new Map<number, Entry>();
+    let { index: end } = this.#durable;
+    let position = this.#durable;
+    let bytes = 0;
+    let sequence = 0;
+    while (this.#staged[0] !== undefined) {
+      const write = this.#staged[0];
+      const room = this.#options.batchBytesMax - bytes;
+      let taken = 0;
+      let takenBytes = 0;
+      for (const entry of write.entries) {
+        const entryBytes = entry.payload.length + entryOverheadBytes;
+        if (takenBytes + entryBytes > room && puts.size + taken > 0) break;
+        taken += 1;
+        takenBytes += entryBytes;
+      }
+      if (taken === 0) break;
+      for (let index: number = end; index >= (write.truncateFrom ?? Infinity); index -= 1) puts.delete(index);
+      for (const entry of write.entries.slice(0, taken)) {
+        puts.set(entry.index, entry);
+        end = entry.index;
+        position = positionOf(entry);
+      }
+      bytes += takenBytes;
+      sequence = write.sequence;
+      if (taken < write.entries.length) {
+        this.#staged[0] = { sequence, truncateFrom: null, entries: write.entries.slice(taken) };
+        break;
+      }
+      this.#staged.shift();
+    }
+    return { puts: [...puts.values()], position, sequence };
+  }
+
+  /** The first entry of a batch must follow the one the disk holds before it: else this log and the leader's diverged. */
+  async #assertChained({ puts, position }: Batch): Promise<void> {
+    const [first] = puts;
+    invariant(first !== undefined && puts.length === position.index - first.index + 1, 'a batch has no gaps');
+    if (first.index === this.#durable.index + 1) {
+      invariant(first.previousHash === this.#durable.hash, `entry ${first.index} does not chain to the disk's last entry`);
+      return;
+    }
+    const before = await this.#positionOnDisk(asIndex(first.index - 1));
+    if (before.hash !== first.previousHash) {
+      throw new InvariantError(`entry ${first.index} does not chain to this node's entry ${before.index}: the logs diverged`);
+    }
+  }
+
+  #operationsOf({ puts, position }: Batch): KeyValueOperation[] {
+    const operations: KeyValueOperation[] = [];
+    for (let index = position.index + 1; index <= this.#durable.index; index += 1) {
+      operations.push({ type: 'del', key: entryKey(index) });
+    }
+    for (const entry of puts) operations.push({ type: 'put', key: entryKey(entry.index), value: encodeEntry(entry) });
+    return operations;
+  }
+
+  async #write(operations: readonly KeyValueOperation[]): Promise<void> {
+    try {
+      await this.#keyValue.batch(operations, { sync: true });
+    } catch (error) {
+      this.#failure = new Error('the log could not be written; restart the node once its disk is sound', { cause: error });
+      throw this.#failure;
+    }
+  }
+
+  /** The entries [first, last], when all of them are in memory; else null. */
+  cached(first: LogIndex, last: LogIndex): Entry[] | null {
+    const entries: Entry[] = [];
+    for (let index = first; index <= last; index = asIndex(index + 1)) {
+      const entry = this.#cache.get(index);
+      if (entry === undefined) return null;
+      entries.push(entry);
+    }
+    return entries;
+  }
+
+  /** The entry at `index`. Rejects with `NotInLogError` or `DamagedError`. */
+  async read(index: LogIndex): Promise<Entry> {
+    const [entry] = await this.readRange(index, index, 0);
+    invariant(entry !== undefined, 'a range has at least one entry');
+    return entry;
+  }
+
+  /**
+   * Consecutive entries from `first` up to `last`, as many as `bytesMax` of payload allow but at least one.
+   * Rejects with `NotInLogError` when `first` is outside the log, and with `DamagedError`.
+   */
+  async readRange(first: LogIndex, last: LogIndex, bytesMax: number): Promise<Entry[]> {
+    for (;;) {
+      this.#assertUsable();
+      this.#assertInLog(first);
+      const truncations = this.#truncations;
+      const entries = await this.#tryReadRange(first, Math.min(last, this.#last.index), bytesMax);
+      if (truncations === this.#truncations) return entries;
+    }
+  }
+
+  async #tryReadRange(first: number, last: number, bytesMax: number): Promise<Entry[]> {
+    const truncations = this.#truncations;
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (let index = first; index <= last; index += 1) {
+      const entry = this.#cache.get(asIndex(index)) ?? (await this.#readDisk(asIndex(index)));
+      if (truncations !== this.#truncations || entry === null) return entries;
+      const before = entries.at(-1);
+      if (before !== undefined) {
+        if (bytes + entry.payload.length > bytesMax) break;
+        if (entry.previousHash !== before.hash) {
+          throw new DamagedError(`entry ${index} of the log`, `it does not follow entry ${index - 1}`);
+        }
+      }
+      entries.push(entry);
+      bytes += entry.payload.length;
+    }
+    return entries;
+  }
+
+  /** The entry on disk; null when it was truncated while it was read. */
+  async #readDisk(index: LogIndex): Promise<Entry | null> {
+    const truncations = this.#truncations;
+    const record = await this.#keyValue.get(entryKey(index));
+    if (truncations !== this.#truncations) return null;
+    if (record === undefined) throw new DamagedError(`entry ${index} of the log`, 'it is missing');
+    return decodeEntry(record, index);
+  }
+
+  async #positionOnDisk(index: LogIndex): Promise<LogPosition> {
+    const base = this.#assertFounded();
+    if (index === base.position.index) return base.position;
+    const record = await this.#keyValue.get(entryKey(index));
+    if (record === undefined) throw new DamagedError(`entry ${index} of the log`, 'it is missing');
+    return positionOf(decodeEntry(record, index));
+  }
+
+  /** Term and hash at `index`, the base included; null outside the log. Rejects with `DamagedError`. */
+  async positionAt(index: LogIndex): Promise<LogPosition | null> {
+    const base = this.#base;
+    if (base === null || index < base.position.index || index > this.#last.index) return null;
+    if (index === base.position.index) return base.position;
+    try {
+      return positionOf(await this.read(index));
+    } catch (error) {
+      if (error instanceof NotInLogError) return null;
+      throw error;
+    }
+  }
+
+  /** Where each term of the log begins, found by bisection: terms never fall. Rejects with `DamagedError`. */
+  async termRuns(): Promise<TermRun[]> {
+    const base = this.#assertFounded();
+    const termAt = async (index: number): Promise<Term> => (await this.read(asIndex(index))).term;
+    return findTermRuns(base.position.index + 1, this.#last.index, termAt);
+  }
+
+  /** Closes the store. No call may be under way. */
+  async close(): Promise<void> {
+    this.#failure ??= new Error('the log is closed');
+    await this.#keyValue.close();
+  }
+
+  #assertUsable(): void {
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  #assertFounded(): BaseRecord {
+    invariant(this.#base !== null, 'the log must be founded first');
+    return this.#base;
+  }
+
+  #assertInLog(index: LogIndex): void {
+    const base = this.#assertFounded().position.index;
+    if (index > base && index <= this.#last.index) return;
+    throw new NotInLogError(`entry ${index} is not in the log, which holds ${base + 1} to ${this.#last.index}`);
+  }
+}
+
+/** The net effect of some staged writes, applied at once. */
+interface Batch {
+  /** Gapless, ascending. */
+  readonly puts: readonly Entry[];
+  /** Its end, and that of the log on disk afterwards: what lies behind is removed. */
+  readonly position: LogPosition;
+  readonly sequence: number;
+}

@@ -1,0 +1,222 @@
+/**
+ * What a replica has promised, in a small file beside the log (protocol A1): LevelDB can forget without a sign, this must not.
+ * Four slots: generation g stands twice, in slots 2(g mod 2) and the one after it, so a torn write leaves the generation before.
+ * Must always hold: the state read after a crash is the last one whose write resolved, or one whose write had been called since.
+ */
+import type { SlotFile } from '../platform/slot-file.ts';
+import type { LogIndex, LogPosition, ReplicaId, Term } from '../raft/core/types.ts';
+import { asHash, asIndex, asReplicaId, asTerm } from '../raft/core/types.ts';
+import { DamagedError, UnsupportedFormatError } from './damaged.ts';
+import { invariant } from './invariant.ts';
+import { decodeJsonRecord, encodeJsonRecord, viewOf } from './record.ts';
+
+export interface HardState {
+  /** null until the cluster is founded. */
+  readonly clusterId: string | null;
+  /** Of this data directory, hex; a replaced disk has another (protocol B2). */
+  readonly incarnation: string;
+  readonly term: Term;
+  readonly vote: ReplicaId | null;
+  /** The promised tail: the end of the log that this replica is judged by (protocol A2). */
+  readonly promised: LogPosition;
+  /** min(commit index, durable last index). */
+  readonly commit: LogIndex;
+  /** Of the cluster's consistency mode (protocol H3). */
+  readonly modeEpoch: number;
+  readonly sealed: boolean;
+}
+
+/**
+ * What stood in the file.
+ * - `none`: all that was written is intact.
+ * - `fresh`: nothing was ever written.
+ * - `copy damaged`: the newest generation has one intact copy.
+ * - `generation lost`: one generation has none; a write torn by a power cut, or damage to the newest state.
+ * - `unreadable`: something was written, nothing is intact: the directory is a new incarnation (protocol A3).
+ */
+export type HardStateProblem = 'none' | 'fresh' | 'copy damaged' | 'generation lost' | 'unreadable';
+
+export const hardStateSlots = { slotBytes: 4096, slotCount: 4 } as const;
+const copies = 2;
+const formatVersion = 1;
+const lengthBytes = 4;
+
+interface Generation {
+  readonly counter: number;
+  readonly state: HardState;
+}
+
+export class HardStateFile {
+  readonly #slots: SlotFile;
+  /** What the file held when it was opened. */
+  readonly problem: HardStateProblem;
+  #counter: number;
+  #state: HardState | null;
+  /** The newest state asked for. */
+  #requested: HardState | null;
+  #writing: Promise<void> | null = null;
+  /** The write after the one in flight. */
+  #next: Promise<void> | null = null;
+  #failure: unknown = null;
+
+  private constructor(slots: SlotFile, newest: Generation | null, problem: HardStateProblem) {
+    this.#slots = slots;
+    this.problem = problem;
+    this.#counter = newest?.counter ?? 0;
+    this.#state = newest?.state ?? null;
+    this.#requested = this.#state;
+  }
+
+  /**
+   * Reads the file and, when it holds a state, writes that once more: it may have been read from memory the system had not
+   * yet written, and a damaged copy heals. `slots` has the shape `hardStateSlots`. Rejects with `UnsupportedFormatError`.
+   */
+  static async open(slots: SlotFile): Promise<HardStateFile> {
+    const { slotBytes, slotCount } = hardStateSlots;
+    invariant(slots.slotBytes === slotBytes && slots.slotCount === slotCount, 'the hard-state file has four slots of 4096 bytes');
+    const { newest, problem } = judge((await slots.read()).map(readSlot));
+    const file = new HardStateFile(slots, newest, problem);
+    if (newest !== null) await file.write(newest.state);
+    return file;
+  }
+
+  /** The newest durable state; null before the first write, and when the file was unreadable. */
+  get state(): HardState | null {
+    return this.#state;
+  }
+  /** Writes so far, those before this opening included; a replica that returns with fewer was rolled back (protocol A3). */
+  get counter(): number {
+    return this.#counter;
+  }
+
+  /**
+   * Resolves when this state, or one requested after it, is durable. One write is in flight; the newest of those requested
+   * meanwhile follows it. A rejection is final: so is every later call's (protocol A5).
+   */
+  write(state: HardState): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    assertFollows(this.#requested, state);
+    this.#requested = state;
+    if (this.#next !== null) return this.#next;
+    if (this.#writing === null) return this.#start();
+    this.#next = this.#writing.then(() => this.#start());
+    return this.#next;
+  }
+
+  #start(): Promise<void> {
+    this.#next = null;
+    this.#writing = this.#writeRequested();
+    return this.#writing;
+  }
+
+  async #writeRequested(): Promise<void> {
+    const state = this.#requested;
+    invariant(state !== null, 'a write has a state');
+    const counter = this.#counter + 1;
+    const slot = encodeSlot({ counter, state });
+    const bytes = new Uint8Array(copies * slot.length);
+    for (let copy = 0; copy < copies; copy += 1) bytes.set(slot, copy * slot.length);
+    try {
+      await this.#slots.write(copies * (counter % 2), bytes);
+    } catch (error) {
+      this.#failure ??= new Error('the hard state could not be written; restart the node once its disk is sound', {
+        cause: error,
+      });
+      throw this.#failure;
+    }
+    this.#counter = counter;
+    this.#state = state;
+    this.#writing = null;
+  }
+
+  async close(): Promise<void> {
+    this.#failure ??= new Error('the hard-state file is closed');
+    await (this.#next ?? this.#writing)?.catch(() => undefined);
+    await this.#slots.close();
+  }
+}
+
+/** What may never be taken back: an incarnation, a cluster, a term, a vote (thesis figure 3.1). */
+function assertFollows(before: HardState | null, after: HardState): void {
+  if (before === null) return;
+  invariant(after.incarnation === before.incarnation, 'hard state belongs to one incarnation');
+  invariant(before.clusterId === null || after.clusterId === before.clusterId, 'hard state belongs to one cluster');
+  invariant(after.term >= before.term, `term ${after.term} would take back term ${before.term}`);
+  invariant(
+    after.term > before.term || before.vote === null || after.vote === before.vote,
+    `a second vote in term ${after.term}`,
+  );
+  invariant(after.modeEpoch >= before.modeEpoch, `mode epoch ${after.modeEpoch} would take back ${before.modeEpoch}`);
+}
+
+/** Slot: length u32 of the record | JSON record | zeros. */
+function encodeSlot({ counter, state }: Generation): Uint8Array {
+  const record = encodeJsonRecord({ format: formatVersion, counter, ...state });
+  const slot = new Uint8Array(hardStateSlots.slotBytes);
+  invariant(lengthBytes + record.length <= slot.length, 'hard state must fit into a slot');
+  viewOf(slot).setUint32(0, record.length);
+  slot.set(record, lengthBytes);
+  return slot;
+}
+
+type Slot = Generation | 'empty' | 'damaged';
+
+function readSlot(slot: Uint8Array, position: number): Slot {
+  if (slot.every((byte) => byte === 0)) return 'empty';
+  try {
+    const length = viewOf(slot).getUint32(0);
+    const where = `slot ${position} of the hard state`;
+    if (length > slot.length - lengthBytes) throw new DamagedError(where, 'its length does not fit');
+    const generation = decodeGeneration(slot.subarray(lengthBytes, lengthBytes + length), where);
+    return generation.counter % 2 === Math.floor(position / copies) ? generation : 'damaged';
+  } catch (error) {
+    if (error instanceof DamagedError) return 'damaged';
+    throw error;
+  }
+}
+
+function decodeGeneration(record: Uint8Array, where: string): Generation {
+  const fields = decodeJsonRecord(record, where);
+  const { format, counter, clusterId, incarnation, term, vote, promised, commit, modeEpoch, sealed } = fields;
+  if (typeof format === 'number' && format > formatVersion) {
+    throw new UnsupportedFormatError(where, `hard-state format ${format}`);
+  }
+  const tail = typeof promised === 'object' && promised !== null ? (promised as Partial<Record<string, unknown>>) : {};
+  if (
+    typeof counter !== 'number' ||
+    (typeof clusterId !== 'string' && clusterId !== null) ||
+    typeof incarnation !== 'string' ||
+    typeof term !== 'number' ||
+    (typeof vote !== 'string' && vote !== null) ||
+    typeof tail['index'] !== 'number' ||
+    typeof tail['term'] !== 'number' ||
+    typeof tail['hash'] !== 'string' ||
+    typeof commit !== 'number' ||
+    typeof modeEpoch !== 'number' ||
+    typeof sealed !== 'boolean'
+  ) {
+    throw new DamagedError(where, 'a field is missing');
+  }
+  const state: HardState = {
+    clusterId,
+    incarnation,
+    term: asTerm(term),
+    vote: vote === null ? null : asReplicaId(vote),
+    promised: { index: asIndex(tail['index']), term: asTerm(tail['term']), hash: asHash(tail['hash']) },
+    commit: asIndex(commit),
+    modeEpoch,
+    sealed,
+  };
+  return { counter, state };
+}
+
+function judge(slots: readonly Slot[]): { newest: Generation | null; problem: HardStateProblem } {
+  const intact = slots.filter((slot): slot is Generation => typeof slot === 'object');
+  const newest = intact.reduce<Generation | null>((best, slot) => (slot.counter > (best?.counter ?? 0) ? slot : best), null);
+  if (newest === null) return { newest, problem: slots.every((slot) => slot === 'empty') ? 'fresh' : 'unreadable' };
+  const copiesOf = (counter: number): number => intact.filter((slot) => slot.counter === counter).length;
+  const before = newest.counter - 1;
+  if (before > 0 && copiesOf(before) === 0) return { newest, problem: 'generation lost' };
+  const whole = copiesOf(newest.counter) === copies && (before === 0 || copiesOf(before) === copies);
+  return { newest, problem: whole ? 'none' : 'copy damaged' };
+}
