@@ -1,0 +1,216 @@
+/**
+ * The protobuf wire format, read in place and written by hand: varints, tags, lengths, skipping.
+ *
+ * Always holds while reading: 0 <= at <= end <= bytes.length. Every read that would pass `end` throws a WireError
+ * instead, so a message can never reach into its neighbour.
+ */
+
+export const wireTypes = { varint: 0, fixed64: 1, bytes: 2, groupStart: 3, groupEnd: 4, fixed32: 5 } as const;
+export type WireType = (typeof wireTypes)[keyof typeof wireTypes];
+
+/** Groups nested in one unknown field; the depth at which protobuf implementations give up by default. */
+const groupDepthMax = 100;
+const varintBytesMax = 10;
+const twoTo28 = 2 ** 28;
+const twoTo32 = 2 ** 32;
+
+/** The bytes are not a well-formed protobuf message of the expected shape. */
+export class WireError extends Error {
+  override readonly name = 'WireError';
+  /** Where in the outermost buffer reading stopped. */
+  readonly offset: number;
+
+  constructor(what: string, offset: number) {
+    super(`the protobuf message is damaged at byte ${offset}: ${what}`);
+    this.offset = offset;
+  }
+}
+
+/** The tag of field `field` with wire type `type`, as it stands before the value. */
+export function tagOf(field: number, type: WireType): number {
+  return field * 8 + type;
+}
+
+/**
+ * A cursor over one message, meant to be reused: entering a nested message is setting `end`, leaving it is putting
+ * `end` back. 64-bit values come out as two halves, so that reading allocates nothing.
+ */
+export class WireReader {
+  readonly bytes: Uint8Array;
+  at: number;
+  end: number;
+  /** The halves of the last value that readVarint64 or readFixed64 took, unsigned. */
+  low = 0;
+  high = 0;
+
+  constructor(bytes: Uint8Array, at = 0, end = bytes.length) {
+    if (!(at >= 0 && at <= end && end <= bytes.length)) throw new RangeError(`not a range of ${bytes.length} bytes: ${at}..${end}`);
+    this.bytes = bytes;
+    this.at = at;
+    this.end = end;
+  }
+
+  /** The next tag: field number * 8 + wire type. Refuses field 0, fields above 2^29 - 1 and unknown wire types. */
+  readTag(): number {
+    const at = this.at;
+    let tag = 0x80;
+    if (at < this.end) tag = this.bytes[at] as number;
+    if (tag < 0x80) this.at = at + 1;
+    else tag = this.#readLongVarint();
+    if (tag < 8 || tag >= twoTo32) throw new WireError('a field number is outside 1 to 536870911', at);
+    if ((tag & 7) > 5) throw new WireError(`wire type ${tag & 7} does not exist`, at);
+    return tag;
+  }
+
+  /** The length of a value that begins where the cursor then stands and ends at or before `end`. */
+  readLength(): number {
+    const at = this.at;
+    let length = 0x80;
+    if (at < this.end) length = this.bytes[at] as number;
+    if (length < 0x80) this.at = at + 1;
+    else length = this.#readLongVarint();
+    if (length > this.end - this.at) throw new WireError(`a length of ${length} reaches past the end of its message`, at);
+    return length;
+  }
+
+  /** Reads a varint of at most ten bytes into `low` and `high`. */
+  readVarint64(): void {
+    this.low = 0;
+    this.high = 0;
+    const start = this.at;
+    for (let index = 0; ; index += 1) {
+      const byte = this.#nextVarintByte(start, index);
+      const bits = byte & 0x7f;
+      if (index < 4) this.low |= bits << (7 * index);
+      else if (index === 4) {
+        this.low |= bits << 28;
+        this.high = bits >>> 4;
+      } else this.high |= bits << (7 * index - 32);
+      if (byte < 0x80) break;
+    }
+    this.low >>>= 0;
+    this.high >>>= 0;
+  }
+
+  /** The low 32 bits of a varint, unsigned: how protobuf reads uint32, and int32 or an enum before the sign. */
+  readUint32(): number {
+    this.readVarint64();
+    return this.low;
+  }
+
+  /** Reads eight little-endian bytes into `low` and `high`. */
+  readFixed64(): void {
+    this.low = this.readFixed32();
+    this.high = this.readFixed32();
+  }
+
+  /** Four little-endian bytes, unsigned. */
+  readFixed32(): number {
+    const { bytes, at } = this;
+    this.advance(4);
+    return (
+      (((bytes[at] as number) |
+        ((bytes[at + 1] as number) << 8) |
+        ((bytes[at + 2] as number) << 16) |
+        ((bytes[at + 3] as number) << 24)) >>>
+      0)
+    );
+  }
+
+  /** Moves over `count` bytes. */
+  advance(count: number): void {
+    if (count > this.end - this.at) throw new WireError(`a value of ${count} bytes reaches past the end of its message`, this.at);
+    this.at += count;
+  }
+
+  /** Moves over a varint. */
+  skipVarint(): void {
+    const start = this.at;
+    for (let index = 0; this.#nextVarintByte(start, index) >= 0x80; index += 1);
+  }
+
+  /** Moves over the value that follows `tag`, whatever its wire type. */
+  skip(tag: number): void {
+    this.#skip(tag, groupDepthMax);
+  }
+
+  #skip(tag: number, depthLeft: number): void {
+    switch (tag & 7) {
+      case wireTypes.varint:
+        return this.skipVarint();
+      case wireTypes.fixed64:
+        return this.advance(8);
+      case wireTypes.bytes:
+        return this.advance(this.readLength());
+      case wireTypes.fixed32:
+        return this.advance(4);
+      case wireTypes.groupStart: {
+        if (depthLeft === 0) throw new WireError(`groups are nested deeper than ${groupDepthMax}`, this.at);
+        const groupEnd = tag + 1;
+        for (let inner = this.readTag(); inner !== groupEnd; inner = this.readTag()) this.#skip(inner, depthLeft - 1);
+        return;
+      }
+      default:
+        throw new WireError(`group ${tag >>> 3} ends without having begun`, this.at);
+    }
+  }
+
+  /** A varint from its first byte, exact below 2^35 and never below its true order of magnitude above. */
+  #readLongVarint(): number {
+    const start = this.at;
+    let value = 0;
+    let rest = 0;
+    for (let index = 0; ; index += 1) {
+      const byte = this.#nextVarintByte(start, index);
+      if (index < 4) value |= (byte & 0x7f) << (7 * index);
+      else if (index === 4) rest = byte & 0x7f;
+      else if ((byte & 0x7f) !== 0) rest = twoTo32;
+      if (byte < 0x80) return value + rest * twoTo28;
+    }
+  }
+
+  #nextVarintByte(start: number, index: number): number {
+    if (this.at >= this.end) throw new WireError('a varint is cut off', start);
+    const byte = this.bytes[this.at] as number;
+    // The tenth byte carries bit 63 alone.
+    if (index === varintBytesMax - 1 && byte > 1) throw new WireError('a varint is longer than 64 bits', start);
+    this.at += 1;
+    return byte;
+  }
+}
+
+/** Bytes that `value` takes as a varint; `value` is an integer from 0 to 2^53. */
+export function varintSize(value: number): number {
+  let size = 1;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size += 1;
+  return size;
+}
+
+/** Writes `value`, an integer from 0 to 2^53, as a varint at `at` and returns where it ends. */
+export function putVarint(target: Uint8Array, at: number, value: number): number {
+  let rest = value;
+  let next = at;
+  while (rest >= 0x80) {
+    target[next] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
+    next += 1;
+  }
+  target[next] = rest;
+  return next + 1;
+}
+
+/** Bytes that a length-delimited field takes with its tag: `putTagged` and a value of `length` bytes. */
+export function taggedSize(field: number, length: number): number {
+  return varintSize(tagOf(field, wireTypes.bytes)) + varintSize(length) + length;
+}
+
+/** Writes tag and length of a length-delimited field at `at` and returns where its value begins. */
+export function putTagged(target: Uint8Array, at: number, field: number, length: number): number {
+  return putVarint(target, putVarint(target, at, tagOf(field, wireTypes.bytes)), length);
+}
+
+/** Copies `bytes` to `at` and returns where they end. */
+export function putBytes(target: Uint8Array, at: number, bytes: Uint8Array): number {
+  target.set(bytes, at);
+  return at + bytes.length;
+}
