@@ -30,3 +30,7 @@ export class QuorateError extends Error {
     this.code = code;
   }
 }
+
+export function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -29,6 +29,8 @@ export const limits = {
 
   /** One request, as received and after inflation. */
   requestBytesMax: 64 * MiB,
+  /** A request must arrive whole within this time. */
+  requestTimeoutMs: 30_000,
   /** Bytes of all requests being read, inflated and built (protocol C6). */
   admissionBytesMax: 96 * MiB,
   /** One span; a larger one is rejected by partial_success. */

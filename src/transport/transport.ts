@@ -5,9 +5,12 @@
 import type { Message } from '../raft/core/message.ts';
 import type { BootId, LogIndex, NodeId, ReplicaId, Term } from '../raft/core/types.ts';
 
+/** Version of what nodes say to each other. */
+export const protocolVersion = 1;
+
 /** What a node says of itself when a connection opens (protocol B3). */
 export interface Hello {
-  /** Version of this protocol. Another one is refused by a sentence. */
+  /** `protocolVersion` of the sender. Another one is refused by a sentence. */
   readonly protocol: number;
   readonly node: NodeId;
   readonly replica: ReplicaId;

@@ -1,0 +1,387 @@
+/**
+ * Drives one Raft core: the only place where it meets the disk, the network and time.
+ *
+ * Order of effects (docs/io-ordering.md, protocol A1, C7):
+ *   log batch synced -> hard state synced with the promised tail -> what depends on it leaves.
+ * A message leaves once the ballot it was sent under is durable; an acknowledgement once the entries and the promise are.
+ * One log batch is in flight, the rest coalesces; the next batch does not wait for the hard state of the one before.
+ *
+ *   applied <= commit <= last
+ */
+import { QuorateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Logger } from '../logger.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Executor } from '../platform/executor.ts';
+import type { Random } from '../platform/random.ts';
+import { blockIdOf } from '../store/block.ts';
+import type { BlockLog } from '../store/block-log.ts';
+import { emptyPayloadHash, entryHash, payloadHashOf } from '../store/entry.ts';
+import type { HardStateFile } from '../store/hard-state.ts';
+import { AppendOnce } from './append-once.ts';
+import { AppendSender } from './append-sender.ts';
+import type { Message, OutgoingMessage } from './core/message.ts';
+import { Raft, type Ready } from './core/raft.ts';
+import {
+  asIndex,
+  type BootId,
+  type Entry,
+  type LogIndex,
+  type LogPosition,
+  type NodeId,
+  nodeIdOf,
+  type ReplicaId,
+  type Term,
+} from './core/types.ts';
+import { Proposals, type ProposalOutcome } from './proposals.ts';
+import { ReadGate } from './read-gate.ts';
+
+export interface ReplicaOptions {
+  readonly self: ReplicaId;
+  readonly boot: BootId;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly executor: Executor;
+  readonly logger: Logger;
+  readonly log: BlockLog;
+  readonly hardState: HardStateFile;
+  /** The last index that `apply` has seen in an earlier life; the replica goes on after it. */
+  readonly applied: LogIndex;
+  /** Takes one committed entry in, in log order, exactly once. */
+  readonly apply: (entry: Entry) => void;
+  /** Queues a message for a peer; may lose it. */
+  readonly send: (to: NodeId, message: Message) => void;
+  /** Queues a block for the leader of `term`; may lose it. */
+  readonly forward: (to: NodeId, term: Term, payload: Uint8Array) => void;
+  /** The node must stop: a write failed or an invariant broke (protocol A5). Called at most once. */
+  readonly fatal: (error: Error) => void;
+}
+
+export interface ReplicaStatus {
+  readonly role: Raft['role'];
+  readonly leader: ReplicaId | null;
+  readonly term: Term;
+  readonly commit: LogIndex;
+  readonly applied: LogIndex;
+  readonly last: LogIndex;
+  /** The tail this replica promised and has not got back yet (protocol A2). */
+  readonly lostPromise: LogPosition | null;
+  /** As leader: what each follower holds. */
+  readonly match: ReadonlyMap<ReplicaId, LogIndex> | null;
+}
+
+export class Replica {
+  readonly #options: ReplicaOptions;
+  readonly #core: Raft;
+  readonly #proposals: Proposals;
+  readonly #reads: ReadGate;
+  readonly #appendOnce = new AppendOnce();
+  readonly #sender: AppendSender;
+  /** Messages that wait for their ballot to be durable. */
+  #held: { readonly ballot: number; readonly message: OutgoingMessage }[] = [];
+  #ballot = 0;
+  #ballotDurable = 0;
+  #durableTail: LogPosition;
+  #applied: LogIndex;
+  #pumpScheduled = false;
+  #flushing: Promise<void> | null = null;
+  #applying: Promise<void> | null = null;
+  #stopped = false;
+  #announced: { readonly term: Term; readonly leader: ReplicaId | null } | null = null;
+  #cancelTick: () => void = () => undefined;
+
+  private constructor(options: ReplicaOptions, core: Raft) {
+    this.#options = options;
+    this.#core = core;
+    this.#applied = options.applied;
+    this.#durableTail = options.log.last;
+    this.#sender = new AppendSender({
+      log: options.log,
+      logger: options.logger,
+      stillLeads: (term) => !this.#stopped && core.role === 'leader' && core.term === term,
+      send: (message) => options.send(nodeIdOf(message.to), message),
+      failed: (peer) => core.unreachable(peer),
+    });
+    this.#proposals = new Proposals({
+      clock: options.clock,
+      deadlineMs: limits.writeDeadlineMs,
+      retryMs: limits.forwardRetryMs,
+      send: (term, payload) => this.#sendProposal(term, payload),
+    });
+    this.#reads = new ReadGate(
+      {
+        clock: options.clock,
+        deadlineMs: limits.readDeadlineMs,
+        retryMs: limits.readRetryMs,
+        boot: options.boot,
+        ask: (requestId) => {
+          core.readIndex(requestId);
+          this.#schedulePump();
+        },
+        unavailable: () => this.unavailable(),
+      },
+      options.applied,
+    );
+  }
+
+  /** Starts a replica of a founded cluster on an opened log and hard state. */
+  static async start(options: ReplicaOptions): Promise<Replica> {
+    const { log, hardState, random, logger } = options;
+    const { base } = log;
+    const { state } = hardState;
+    if (base === null || state === null) throw new Error('a replica starts only after its cluster is founded');
+    const promisedHere = await log.positionAt(state.promised.index).catch(() => null);
+    const kept = promisedHere?.term === state.promised.term && promisedHere.hash === state.promised.hash;
+    const core = new Raft({
+      self: options.self,
+      boot: options.boot,
+      configuration: base.configuration,
+      ballot: { term: state.term, vote: state.vote },
+      log: {
+        base: base.position,
+        last: log.last,
+        runs: await log.termRuns(),
+        commit: asIndex(Math.max(options.applied, Math.min(state.commit, log.last.index))),
+      },
+      lostPromise: kept ? null : state.promised,
+      electionTicksMin: limits.electionTicksMin,
+      electionTicksMax: limits.electionTicksMax,
+      window: { messagesMax: limits.inflightMessagesMax, bytesMax: limits.inflightBytesMax },
+      appendEntriesMax: limits.appendEntriesMax,
+      appendBytesMax: limits.appendBytesMax,
+      uncommittedBytesMax: limits.uncommittedBytesMax,
+      nowMs: () => options.clock.nowMs(),
+      lastEntryTimeMs: log.lastTimeMs,
+      randomBelow: (bound) => random.below(bound),
+      seal: (draft) => entryHash(draft),
+      emptyPayloadHash,
+    });
+    if (core.lostPromise !== null) {
+      logger.warn(
+        { promised: core.lostPromise.index, found: log.last.index },
+        'the log ends before what this node promised: recovering from the other nodes, voting by the promise',
+      );
+    }
+    const replica = new Replica(options, core);
+    replica.#scheduleTick();
+    replica.#schedulePump();
+    return replica;
+  }
+
+  get status(): ReplicaStatus {
+    const { role, leader, term, commit, last, lostPromise, progress } = this.#core;
+    const match =
+      progress === null ? null : new Map([...progress].map(([peer, { match: held }]) => [peer, held] as const).concat([[this.#options.self, this.#core.durable]]));
+    return { role, leader, term, commit, applied: this.#applied, last: last.index, lostPromise, match };
+  }
+
+  /** A message from a peer. */
+  receive(message: Message): void {
+    this.#guard(() => {
+      this.#core.step(message);
+      this.#schedulePump();
+    });
+  }
+
+  /** A forwarded block for the leader of `term`. Dropped when this replica is not that leader; its builder finds out (protocol C2). */
+  receiveForward(term: Term, payload: Uint8Array): void {
+    this.#guard(() => this.#appendAsLeader(term, payload));
+  }
+
+  /** The connection to `node` broke. */
+  disconnected(node: NodeId): void {
+    for (const peer of this.#core.progress?.keys() ?? []) {
+      if (nodeIdOf(peer) === node) this.#core.unreachable(peer);
+    }
+  }
+
+  /** Brings a block into the log. Resolves once it is committed, or with `unknown` at the write deadline. */
+  propose(blockId: string, payload: Uint8Array): Promise<ProposalOutcome> {
+    if (this.#stopped) return Promise.resolve('unknown');
+    return this.#proposals.submit(blockId, payload);
+  }
+
+  /** Resolves once this replica has applied everything committed before the call (protocol D1). Rejects at the read deadline. */
+  linearize(): Promise<LogIndex> {
+    return this.#reads.pass();
+  }
+
+  /** Why a write or read could not be confirmed, for the client. */
+  unavailable(): QuorateError {
+    const { leader, lostPromise } = this.#core;
+    if (lostPromise !== null && leader === null) {
+      const sentence = `no leader, and this node promised entries up to ${lostPromise.index} that its disk lost: start the other nodes, then send it again`;
+      return new QuorateError('unavailable', sentence);
+    }
+    return new QuorateError(
+      'unavailable',
+      leader === null
+        ? 'no majority of the cluster is reachable: it may be stored; sending it again is safe'
+        : 'no confirmation from a majority in time: it may be stored; sending it again is safe',
+    );
+  }
+
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#cancelTick();
+    this.#proposals.abandon();
+    this.#reads.close();
+  }
+
+  /** Resolves when no write of the log is under way; after `stop`, for good. */
+  async idle(): Promise<void> {
+    await Promise.all([this.#flushing, this.#applying]);
+  }
+
+  #sendProposal(term: Term, payload: Uint8Array): void {
+    const { leader } = this.#core;
+    if (leader === null || term !== this.#core.term) return;
+    if (leader === this.#options.self) this.#appendAsLeader(term, payload);
+    else this.#options.forward(nodeIdOf(leader), term, payload);
+  }
+
+  #appendAsLeader(term: Term, payload: Uint8Array): void {
+    if (this.#core.role !== 'leader' || this.#core.term !== term) return;
+    const blockId = blockIdOf(payload);
+    if (!this.#appendOnce.admit(term, blockId)) return;
+    const result = this.#core.propose([{ kind: 'block', payload, payloadHash: payloadHashOf(payload) }]);
+    if (result !== 'appended') this.#appendOnce.forget(blockId);
+    this.#schedulePump();
+  }
+
+  #scheduleTick(): void {
+    const { clock, executor } = this.#options;
+    const due = clock.monotonicMs() + limits.tickMs;
+    this.#cancelTick = clock.after(limits.tickMs, () => {
+      // After a pause of our own, what the others said meanwhile comes first (protocol G1).
+      const late = clock.monotonicMs() - due > limits.tickMs;
+      void (late ? executor.nextTurn().then(() => executor.nextTurn()) : Promise.resolve()).then(() => this.#tick());
+    });
+  }
+
+  #tick(): void {
+    if (this.#stopped) return;
+    this.#guard(() => {
+      this.#core.tick();
+      this.#proposals.tick();
+      this.#schedulePump();
+    });
+    this.#scheduleTick();
+  }
+
+  /** Carries out what the core wants once this turn's messages are all in. */
+  #schedulePump(): void {
+    if (this.#pumpScheduled || this.#stopped) return;
+    this.#pumpScheduled = true;
+    void Promise.resolve().then(() => {
+      this.#pumpScheduled = false;
+      if (!this.#stopped) this.#guard(() => this.#pump());
+    });
+  }
+
+  #pump(): void {
+    const ready = this.#core.ready();
+    this.#persist(ready);
+    for (const message of ready.messages) this.#held.push({ ballot: this.#ballot, message });
+    this.#releaseHeld();
+    for (const { requestId, index } of ready.reads) this.#reads.answered(requestId, index);
+    this.#announceLeader();
+    if (this.#applied < this.#core.commit) {
+      this.#applying ??= this.#applyCommitted().catch(this.#fatal).finally(() => (this.#applying = null));
+    }
+  }
+
+  #persist(ready: Ready): void {
+    if (ready.ballot !== null) {
+      this.#ballot += 1;
+      const ballot = this.#ballot;
+      this.#writeHardState().then(() => {
+        this.#ballotDurable = Math.max(this.#ballotDurable, ballot);
+        this.#releaseHeld();
+      }, this.#fatal);
+    }
+    for (const write of ready.writes) this.#options.log.stage(write);
+    if (ready.writes.length > 0) this.#flushing ??= this.#flush().catch(this.#fatal).finally(() => (this.#flushing = null));
+  }
+
+  /** Writes the log, batch after batch, each followed by the hard state that promises it. */
+  async #flush(): Promise<void> {
+    while (this.#options.log.hasStaged && !this.#stopped) {
+      const { position, sequence } = await this.#options.log.flush();
+      if (this.#stopped) return;
+      this.#durableTail = position;
+      this.#writeHardState().then(() => {
+        this.#guard(() => this.#core.logDurable(position.index, sequence));
+        this.#schedulePump();
+      }, this.#fatal);
+    }
+  }
+
+  /** The promise is never overwritten with a shorter log while this replica is recovering (protocol A2). */
+  #writeHardState(): Promise<void> {
+    const { hardState } = this.#options;
+    const { state } = hardState;
+    if (state === null) return Promise.reject(new Error('hard state is gone'));
+    return hardState.write({
+      ...state,
+      term: this.#core.term,
+      vote: this.#core.vote,
+      promised: this.#core.lostPromise ?? this.#durableTail,
+      commit: asIndex(Math.max(state.commit, Math.min(this.#core.commit, this.#durableTail.index))),
+    });
+  }
+
+  #releaseHeld(): void {
+    const released = this.#held.findIndex(({ ballot }) => ballot > this.#ballotDurable);
+    const messages = this.#held.splice(0, released < 0 ? this.#held.length : released);
+    for (const { message } of messages) {
+      if (message.type === 'append') this.#sender.send(message);
+      else this.#options.send(nodeIdOf(message.to), message);
+    }
+  }
+
+  /** Tells who waits that there is another leader, or none. */
+  #announceLeader(): void {
+    const { term, leader, role } = this.#core;
+    if (this.#announced?.term === term && this.#announced.leader === leader) return;
+    this.#announced = { term, leader };
+    this.#options.logger.info({ term, role, leader }, leader === null ? 'no leader' : 'leader');
+    this.#proposals.leaderChanged(leader === null ? null : term);
+    if (leader !== null) this.#reads.retry();
+  }
+
+  async #applyCommitted(): Promise<void> {
+    const { log, executor } = this.#options;
+    while (this.#applied < this.#core.commit && !this.#stopped) {
+      const first = asIndex(this.#applied + 1);
+      const last = asIndex(Math.min(this.#core.commit, this.#applied + limits.appendEntriesMax));
+      const entries = log.cached(first, last) ?? (await log.readRange(first, last, limits.appendBytesMax));
+      if (this.#stopped) return;
+      for (const entry of entries) this.#apply(entry);
+      this.#reads.appliedTo(this.#applied);
+      if (this.#applied < this.#core.commit) await executor.nextTurn();
+    }
+  }
+
+  #apply(entry: Entry): void {
+    this.#options.apply(entry);
+    this.#applied = entry.index;
+    this.#proposals.applied(entry.term, entry.kind === 'block' ? blockIdOf(entry.payload) : null);
+  }
+
+  #guard(action: () => void): void {
+    if (this.#stopped) return;
+    try {
+      action();
+    } catch (error) {
+      this.#fatal(error);
+    }
+  }
+
+  readonly #fatal = (error: unknown): void => {
+    if (this.#stopped) return;
+    this.stop();
+    this.#options.fatal(error instanceof Error ? error : new Error(String(error)));
+  };
+}

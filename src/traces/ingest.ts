@@ -1,0 +1,146 @@
+/**
+ * Exports on their way into blocks (design 2, protocol C3, F4). An export is checked whole before anything of it is proposed.
+ * Exports that arrive together share a block: while one proposal is in flight the next block fills, and it leaves when the
+ * earlier one lands or it is full. There is no timer.
+ */
+import { QuorateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { walkExport, type WalkedExport } from '../otlp/walk.ts';
+import { WireError } from '../otlp/wire.ts';
+import type { Codec } from '../platform/codec.ts';
+import type { Executor } from '../platform/executor.ts';
+import type { ProposalOutcome } from '../raft/proposals.ts';
+import { BlockBuilder } from '../store/block-builder.ts';
+
+export interface IngestOptions {
+  readonly codec: Codec;
+  readonly executor: Executor;
+  /** Makes block ids unique: 32 hex digits, new at every start of the process. */
+  readonly builder: string;
+  readonly propose: (blockId: string, payload: Uint8Array) => Promise<ProposalOutcome>;
+  /** The error for a write whose outcome is unknown. */
+  readonly unavailable: () => QuorateError;
+}
+
+/** What became of the spans of an acknowledged export. */
+export interface WriteResult {
+  readonly accepted: number;
+  readonly rejected: number;
+  /** Why the first rejected span was rejected; null without any. */
+  readonly firstReason: string | null;
+}
+
+interface Waiting {
+  readonly request: Uint8Array;
+  readonly walked: WalkedExport;
+  /** Spans that are in a block already. */
+  taken: number;
+  /** Blocks that hold a part of this export and are not settled. */
+  unsettled: number;
+  outcome: ProposalOutcome;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Exports built per turn of the event loop: loop delay follows this (protocol F4). */
+const exportsPerTurn = 4;
+
+export class Ingest {
+  readonly #options: IngestOptions;
+  readonly #queue: Waiting[] = [];
+  #builder: BlockBuilder;
+  /** Exports with spans in the block that is filling. */
+  #inBlock = new Set<Waiting>();
+  #inFlight = 0;
+  #counter = 0;
+  #running = false;
+
+  constructor(options: IngestOptions) {
+    this.#options = options;
+    this.#builder = this.#newBuilder();
+  }
+
+  #newBuilder(): BlockBuilder {
+    return new BlockBuilder({ codec: this.#options.codec, builder: this.#options.builder });
+  }
+
+  /**
+   * Stores an ExportTraceServiceRequest. Resolves once all its accepted spans are committed. Rejects with `bad-request` and
+   * changes nothing when the request is damaged; with `unavailable` when the outcome is unknown.
+   */
+  async write(request: Uint8Array): Promise<WriteResult> {
+    const walked = this.#walk(request);
+    const { spanCount, rejected } = walked;
+    if (spanCount > 0) {
+      await new Promise<void>((resolve, reject) => {
+        this.#queue.push({ request, walked, taken: 0, unsettled: 0, outcome: 'committed', resolve, reject });
+        void this.#run();
+      });
+    }
+    return { accepted: spanCount, rejected: rejected.count, firstReason: rejected.firstReason };
+  }
+
+  #walk(request: Uint8Array): WalkedExport {
+    try {
+      return walkExport(request, limits);
+    } catch (error) {
+      if (error instanceof WireError) throw new QuorateError('bad-request', `the request is damaged: ${error.message}`);
+      throw error;
+    }
+  }
+
+  async #run(): Promise<void> {
+    if (this.#running) return;
+    this.#running = true;
+    // Lets exports that arrived in the same turn share the block.
+    await this.#options.executor.nextTurn();
+    while (this.#queue.length > 0 && this.#hasRoom) {
+      for (let built = 0; built < exportsPerTurn && this.#hasRoom; built += 1) {
+        const waiting = this.#queue[0];
+        if (waiting === undefined) break;
+        this.#build(waiting);
+        if (waiting.taken === waiting.walked.spanCount) this.#queue.shift();
+      }
+      if (this.#inFlight === 0) this.#send();
+      await this.#options.executor.nextTurn();
+    }
+    this.#running = false;
+  }
+
+  get #hasRoom(): boolean {
+    return this.#inFlight < limits.blocksInFlightMax;
+  }
+
+  #build(waiting: Waiting): void {
+    waiting.taken += this.#builder.add(waiting.request, waiting.walked, waiting.taken);
+    if (!this.#inBlock.has(waiting)) {
+      this.#inBlock.add(waiting);
+      waiting.unsettled += 1;
+    }
+    if (this.#builder.isFull) this.#send();
+  }
+
+  #send(): void {
+    if (this.#builder.isEmpty) return;
+    this.#counter += 1;
+    const { id, payload } = this.#builder.seal(this.#counter);
+    const exports = this.#inBlock;
+    this.#builder = this.#newBuilder();
+    this.#inBlock = new Set();
+    this.#inFlight += 1;
+    void this.#options.propose(id, payload).then((outcome) => {
+      this.#inFlight -= 1;
+      for (const waiting of exports) this.#settle(waiting, outcome);
+      if (this.#inFlight === 0) this.#send();
+      if (this.#queue.length > 0) void this.#run();
+    });
+  }
+
+  #settle(waiting: Waiting, outcome: ProposalOutcome): void {
+    waiting.unsettled -= 1;
+    if (outcome === 'unknown') waiting.outcome = outcome;
+    if (waiting.unsettled > 0 || waiting.taken < waiting.walked.spanCount) return;
+    if (waiting.outcome === 'committed') waiting.resolve();
+    else waiting.reject(this.#options.unavailable());
+  }
+}

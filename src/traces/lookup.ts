@@ -1,0 +1,34 @@
+/**
+ * A trace by its id: which blocks hold it, the frames that hold it, its spans merged into one answer.
+ * A block that cannot be read is an error, never a smaller answer.
+ */
+import { mergeTrace } from '../otlp/trace-merge.ts';
+import type { Codec } from '../platform/codec.ts';
+import type { LogIndex } from '../raft/core/types.ts';
+import { BlockReader } from '../store/block.ts';
+import type { BlockLog } from '../store/block-log.ts';
+import { fingerprintOf } from '../store/fingerprint.ts';
+import type { TraceIndex } from '../store/trace-index.ts';
+
+export interface LookupOptions {
+  readonly log: BlockLog;
+  readonly index: TraceIndex;
+  readonly codec: Codec;
+}
+
+/** Blocks of one lookup read at a time: with other readers this stays below the thread pool's size (protocol F4). */
+const readsAtOnce = 2;
+
+/** The trace as OTLP TracesData bytes, from what this node has applied; null when it has no span of it. Rejects with `DamagedError`. */
+export async function lookUpTrace(traceId: Uint8Array, { log, index, codec }: LookupOptions): Promise<Uint8Array | null> {
+  const fingerprint = fingerprintOf(traceId);
+  const blocks = await index.lookup(fingerprint);
+  const slices: Uint8Array[] = [];
+  const readBlock = async (block: LogIndex): Promise<void> => {
+    const entry = await log.read(block);
+    slices.push(...new BlockReader(entry.payload, codec).slicesOf(fingerprint));
+  };
+  for (let at = 0; at < blocks.length; at += readsAtOnce) await Promise.all(blocks.slice(at, at + readsAtOnce).map(readBlock));
+  const trace = mergeTrace(slices, traceId);
+  return trace.length === 0 ? null : trace;
+}

@@ -1,0 +1,372 @@
+/**
+ * One node's share of the trace store, without its network faces: founding, replica, log, index, ingest and lookup put
+ * together over a platform and a transport. The simulator runs exactly this.
+ */
+import { errorOf, QuorateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Logger } from '../logger.ts';
+import type { Platform } from '../platform/platform.ts';
+import { asBootId, asIndex, emptyLog, type LogIndex, type NodeId, nodeIdOf, type ReplicaId, replicaIdOf } from '../raft/core/types.ts';
+import { Founder } from '../raft/founding.ts';
+import { Replica, type ReplicaStatus } from '../raft/replica.ts';
+import { BlockLog } from '../store/block-log.ts';
+import { DamagedError } from '../store/damaged.ts';
+import { HardStateFile, hardStateSlots } from '../store/hard-state.ts';
+import type { TraceIndex } from '../store/trace-index.ts';
+import type { Founding, Hello, PeerMessage, Transport } from '../transport/transport.ts';
+import { protocolVersion } from '../transport/transport.ts';
+import { applyEntry, openIndex } from './indexing.ts';
+import { Ingest, type WriteResult } from './ingest.ts';
+import { lookUpTrace } from './lookup.ts';
+
+export type Consistency = 'linearizable' | 'stale';
+
+export interface TraceStoreOptions {
+  readonly platform: Platform;
+  readonly transport: Transport;
+  readonly node: NodeId;
+  /** Base URL of this node's HTTP API. */
+  readonly http: string;
+  /** All nodes of `--cluster`, this one included. */
+  readonly members: readonly NodeId[];
+  readonly logger: Logger;
+  /** The node must stop; called at most once. */
+  readonly fatal: (error: Error) => void;
+}
+
+export interface MemberStatus {
+  readonly id: NodeId;
+  readonly replica: ReplicaId;
+  readonly connected: boolean;
+  readonly http: string | null;
+  readonly role: 'leader' | 'follower' | 'unknown';
+  readonly voter: boolean;
+  /** What the leader knows to be durable there; null when this node is not the leader. */
+  readonly matchIndex: LogIndex | null;
+  readonly appliedIndex: LogIndex | null;
+  readonly ready: boolean | null;
+  readonly recovering: boolean | null;
+}
+
+export interface StoreStatus {
+  readonly id: NodeId;
+  readonly clusterId: string | null;
+  readonly ready: boolean;
+  /** Why it is not ready; null when it is. */
+  readonly waiting: string | null;
+  readonly replica: ReplicaStatus | null;
+  readonly members: readonly MemberStatus[];
+}
+
+interface Peer {
+  readonly hello: Hello;
+  connected: boolean;
+  report: (PeerMessage & { kind: 'report' }) | null;
+}
+
+/** The part that exists once the cluster is founded. */
+interface Running {
+  readonly replica: Replica;
+  readonly index: TraceIndex;
+  readonly ingest: Ingest;
+}
+
+const reportEveryMs = 1_000;
+
+export class TraceStore {
+  readonly #options: TraceStoreOptions;
+  readonly #log: BlockLog;
+  readonly #hardState: HardStateFile;
+  readonly #self: ReplicaId;
+  readonly #boot: string;
+  readonly #peers = new Map<NodeId, Peer>();
+  /** Highest hard-state counter seen per replica: one that comes back with less was rolled back (protocol A3). */
+  readonly #counters = new Map<ReplicaId, number>();
+  #founder: Founder | null = null;
+  #running: Running | null = null;
+  #caughtUpTo = asIndex(0);
+  #stopped = false;
+  #cancelReport: () => void = () => undefined;
+
+  private constructor(options: TraceStoreOptions, log: BlockLog, hardState: HardStateFile, incarnation: string) {
+    this.#options = options;
+    this.#log = log;
+    this.#hardState = hardState;
+    this.#self = replicaIdOf(options.node, incarnation);
+    this.#boot = hex(options.platform.random.bytes(16));
+  }
+
+  /** Opens the data directory, verifies it, and joins the others. Rejects with one sentence when that cannot be done. */
+  static async open(options: TraceStoreOptions): Promise<TraceStore> {
+    const { disk, random } = options.platform;
+    const { logger } = options;
+    const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
+    const log = await BlockLog.open({ keyValue: await disk.openKeyValue('log') });
+    if (log.opened.reason !== null) {
+      logger.warn({ dropped: log.opened.dropped, end: log.last.index }, `the log was cut at its first fault: ${log.opened.reason}`);
+    }
+    if (hardState.state === null) {
+      if (hardState.problem === 'unreadable' || log.base !== null) {
+        logger.error({}, 'the hard state is lost: this data directory is a new incarnation and no longer a voter (protocol A3)');
+      }
+      await hardState.write({
+        clusterId: null,
+        incarnation: hex(random.bytes(16)),
+        term: emptyLog.term,
+        vote: null,
+        promised: emptyLog,
+        commit: emptyLog.index,
+        modeEpoch: 0,
+        sealed: false,
+      });
+    }
+    const { state } = hardState;
+    if (state === null) throw new Error('the hard state could not be written');
+    const store = new TraceStore(options, log, hardState, state.incarnation);
+    await store.#start();
+    return store;
+  }
+
+  async #start(): Promise<void> {
+    const { transport, logger } = this.#options;
+    if (this.#belongs) await this.#startReplica();
+    else this.#founder = this.#newFounder();
+    await transport.start({
+      admit: (hello) => this.#admit(hello),
+      onUp: (hello) => this.#peerUp(hello),
+      onDown: (node) => this.#peerDown(node),
+      onMessage: (hello, message) => this.#receive(hello, message),
+      onRefused: (node, sentence) => logger.warn({ peer: node }, `refused by ${node}: ${sentence}`),
+    });
+    this.#report();
+  }
+
+  /** Hard state and log name the same cluster, and its configuration lists this incarnation. */
+  get #belongs(): boolean {
+    const { base } = this.#log;
+    return base !== null && base.clusterId === this.#hardState.state?.clusterId && base.configuration.voters.includes(this.#self);
+  }
+
+  #newFounder(): Founder {
+    const { node, members, platform, logger } = this.#options;
+    const found = (founding: Founding): Promise<void> => this.#found(founding).catch((error: unknown) => this.#fatal(errorOf(error)));
+    const clusterId = this.#hardState.state?.clusterId ?? this.#log.clusterId;
+    return new Founder({ node, replica: this.#self, clusterId, members, random: platform.random, logger, found });
+  }
+
+  /** Syncs the founding record, then takes part. */
+  async #found(founding: Founding): Promise<void> {
+    const { state } = this.#hardState;
+    if (state === null) throw new Error('the hard state is gone');
+    if (this.#log.base === null) {
+      await this.#log.found({ clusterId: founding.clusterId, configuration: { voters: founding.voters } });
+    }
+    await this.#hardState.write({ ...state, clusterId: founding.clusterId });
+    if (this.#stopped) return;
+    await this.#startReplica();
+    this.#founder = null;
+    this.#options.transport.updateHello(this.hello);
+    for (const peer of this.#peers.values()) this.#offerFounding(peer.hello);
+  }
+
+  async #startReplica(): Promise<void> {
+    const { platform, transport, logger } = this.#options;
+    const index = await openIndex({ platform, log: this.#log, logger, incarnation: this.#self });
+    const replica = await Replica.start({
+      self: this.#self,
+      boot: asBootId(this.#boot),
+      clock: platform.clock,
+      random: platform.random,
+      executor: platform.executor,
+      logger,
+      log: this.#log,
+      hardState: this.#hardState,
+      applied: index.applied,
+      apply: (entry) => applyEntry(index, entry),
+      send: (to, message) => {
+        const bulk = message.type === 'append' && message.entries.length > 0;
+        transport.send(to, bulk ? 'bulk' : 'control', { kind: 'raft', message });
+      },
+      forward: (to, term, payload) => transport.send(to, 'bulk', { kind: 'forward', term, payload }),
+      fatal: (error) => this.#fatal(error),
+    });
+    this.#caughtUpTo = replica.status.commit;
+    const ingest = new Ingest({
+      codec: platform.codec,
+      executor: platform.executor,
+      builder: this.#boot,
+      propose: (id, payload) => replica.propose(id, payload),
+      unavailable: () => replica.unavailable(),
+    });
+    this.#running = { replica, index, ingest };
+  }
+
+  /** What this node says of itself now. */
+  get hello(): Hello {
+    const { node, http } = this.#options;
+    return {
+      protocol: protocolVersion,
+      node,
+      replica: this.#self,
+      boot: asBootId(this.#boot),
+      clusterId: this.#hardState.state?.clusterId ?? this.#log.clusterId,
+      founded: this.#running !== null,
+      hardStateCounter: this.#hardState.counter,
+      http,
+    };
+  }
+
+  #admit(hello: Hello): string | null {
+    const own = this.hello.clusterId;
+    if (own !== null && hello.clusterId !== null && own !== hello.clusterId) {
+      return `${hello.node} belongs to cluster ${hello.clusterId}, this is cluster ${own}: check --cluster and --data`;
+    }
+    if (!this.#options.members.includes(hello.node)) return `${hello.node} is not in this node's --cluster`;
+    const seen = this.#counters.get(hello.replica) ?? 0;
+    if (hello.hardStateCounter < seen) {
+      return `the disk of ${hello.node} went back in time (hard state ${hello.hardStateCounter}, seen ${seen}): empty its --data so that it returns as a new member`;
+    }
+    return null;
+  }
+
+  #peerUp(hello: Hello): void {
+    this.#counters.set(hello.replica, hello.hardStateCounter);
+    this.#peers.set(hello.node, { hello, connected: true, report: null });
+    this.#founder?.peerUp(hello);
+    this.#offerFounding(hello);
+  }
+
+  /** A founded member that listed an empty node, by this very incarnation, brings it the founding record (protocol B1). */
+  #offerFounding(hello: Hello): void {
+    const { base } = this.#log;
+    if (this.#running === null || base === null || hello.founded || !base.configuration.voters.includes(hello.replica)) return;
+    const founding: Founding = { clusterId: base.clusterId, voters: base.configuration.voters };
+    this.#options.transport.send(hello.node, 'control', { kind: 'found', founding });
+  }
+
+  #peerDown(node: NodeId): void {
+    const peer = this.#peers.get(node);
+    if (peer !== undefined) peer.connected = false;
+    this.#founder?.peerDown(node);
+    this.#running?.replica.disconnected(node);
+  }
+
+  #receive(hello: Hello, message: PeerMessage): void {
+    if (this.#stopped) return;
+    const replica = this.#running?.replica;
+    switch (message.kind) {
+      case 'raft':
+        if (message.message.from === hello.replica && message.message.to === this.#self) replica?.receive(message.message);
+        return;
+      case 'forward':
+        replica?.receiveForward(message.term, message.payload);
+        return;
+      case 'found':
+        void this.#founder?.receive(message);
+        return;
+      case 'report': {
+        const peer = this.#peers.get(hello.node);
+        if (peer !== undefined) peer.report = message;
+        this.#counters.set(hello.replica, Math.max(message.hardStateCounter, this.#counters.get(hello.replica) ?? 0));
+      }
+    }
+  }
+
+  #report(): void {
+    const { transport, platform, members, node } = this.#options;
+    const replica = this.#running?.replica.status;
+    const report = {
+      kind: 'report',
+      applied: replica?.applied ?? asIndex(0),
+      ready: this.ready,
+      recovering: (replica?.lostPromise ?? null) !== null,
+      hardStateCounter: this.#hardState.counter,
+    } as const;
+    for (const member of members) if (member !== node) transport.send(member, 'control', report);
+    this.#cancelReport = platform.clock.after(reportEveryMs, () => this.#report());
+  }
+
+  /** Able to serve linearizable reads and writes, as far as this node can tell. */
+  get ready(): boolean {
+    const status = this.#running?.replica.status;
+    return status !== undefined && !this.#stopped && status.leader !== null && status.applied >= this.#caughtUpTo;
+  }
+
+  /** Stores an ExportTraceServiceRequest; see `Ingest.write`. */
+  async write(request: Uint8Array): Promise<WriteResult> {
+    return this.#require().ingest.write(request);
+  }
+
+  /**
+   * A trace as TracesData bytes and the applied index it was read at; null bytes when there is no such trace.
+   * Rejects with `unavailable` when a linearizable read cannot be confirmed, `not-ready`, or `damaged`.
+   */
+  async read(traceId: Uint8Array, consistency: Consistency): Promise<{ trace: Uint8Array | null; applied: LogIndex }> {
+    const { replica, index } = this.#require();
+    const applied = consistency === 'linearizable' ? await replica.linearize() : replica.status.applied;
+    try {
+      const trace = await lookUpTrace(traceId, { log: this.#log, index, codec: this.#options.platform.codec });
+      return { trace, applied };
+    } catch (error) {
+      if (!(error instanceof DamagedError)) throw error;
+      this.#options.logger.error({ error: error.message }, 'stored bytes are damaged');
+      throw new QuorateError('damaged', `${error.message}: ask another node`);
+    }
+  }
+
+  #require(): Running {
+    if (this.#stopped) throw new QuorateError('not-ready', 'this node is stopping: ask another one');
+    if (this.#running === null) throw new QuorateError('not-ready', this.#founder?.waiting ?? 'this node is starting');
+    return this.#running;
+  }
+
+  get status(): StoreStatus {
+    const replica = this.#running?.replica.status ?? null;
+    const base = this.#log.base;
+    const waiting = this.ready ? null : (this.#founder?.waiting ?? (replica?.leader == null ? 'no leader' : 'replaying the log'));
+    const voters = base?.configuration.voters ?? [];
+    const members = this.#options.members.map((id): MemberStatus => {
+      const peer = this.#peers.get(id);
+      const self = id === this.#options.node;
+      const known = self ? this.#self : (peer?.hello.replica ?? voters.find((voter) => nodeIdOf(voter) === id) ?? replicaIdOf(id, ''));
+      const leads = replica?.leader === known;
+      return {
+        id,
+        replica: known,
+        connected: self || peer?.connected === true,
+        http: self ? this.#options.http : (peer?.hello.http ?? null),
+        role: leads ? 'leader' : self || peer?.connected === true ? 'follower' : 'unknown',
+        voter: voters.includes(known),
+        matchIndex: replica?.match?.get(known) ?? null,
+        appliedIndex: self ? (replica?.applied ?? null) : (peer?.report?.applied ?? null),
+        ready: self ? this.ready : peer?.connected === true ? (peer.report?.ready ?? null) : false,
+        recovering: self ? replica !== null && replica.lostPromise !== null : (peer?.report?.recovering ?? null),
+      };
+    });
+    return { id: this.#options.node, clusterId: this.#log.clusterId, ready: this.ready, waiting, replica, members };
+  }
+
+  #fatal(error: Error): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#cancelReport();
+    this.#running?.replica.stop();
+    this.#options.fatal(error);
+  }
+
+  /** Stops taking part, flushes the index and closes the data directory. Writes in flight end as unknown. */
+  async close(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelReport();
+    this.#running?.replica.stop();
+    await this.#options.transport.close();
+    await this.#running?.replica.idle();
+    await this.#running?.index.close();
+    await this.#log.close();
+    await this.#hardState.close();
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
