@@ -1,0 +1,118 @@
+/** A cluster of local processes: for cluster/bootstrap, the demo, the bench and the system tests. */
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { LocalNode } from './local-node.ts';
+import type { LocalNodeOptions } from './local-node.ts';
+
+const host = '127.0.0.1';
+
+export interface LocalClusterOptions extends Pick<
+  LocalNodeOptions,
+  'environment' | 'onLine' | 'onDeath' | 'readyTimeoutMs'
+> {
+  /** Node i keeps its data in DIR/n<i>. */
+  readonly data: string;
+  /** 3 by default. */
+  readonly nodes?: number;
+  /** Node i has gRPC (reserved) at base + 10(i-1), HTTP one above, peers two above; without it, ports that are free now. */
+  readonly basePort?: number;
+  readonly wrapper?: (id: string) => readonly string[];
+}
+
+/** Ports of node `index` (from 0) above a base port (design section 4). */
+export const portsAt = (basePort: number, index: number): { http: number; peer: number } => ({
+  http: basePort + 10 * index + 1,
+  peer: basePort + 10 * index + 2,
+});
+
+export class LocalCluster {
+  readonly nodes: readonly LocalNode[];
+  readonly #onExit = (): void => {
+    for (const node of this.nodes) node.abandon();
+  };
+
+  private constructor(nodes: readonly LocalNode[]) {
+    this.nodes = nodes;
+    // Whoever started the nodes may crash; they must not outlive it.
+    process.on('exit', this.#onExit);
+  }
+
+  /** The nodes of a cluster, not started. */
+  static async prepare(options: LocalClusterOptions): Promise<LocalCluster> {
+    const { data, nodes: size = 3, basePort, wrapper, ...others } = options;
+    const indices = Array.from({ length: size }, (_, index) => index);
+    const ports = basePort === undefined ? await freePorts(size) : indices.map((index) => portsAt(basePort, index));
+    const members = ports.map(({ http, peer }, index) => ({
+      id: `n${index + 1}`,
+      http: `${host}:${http}`,
+      peer: `${host}:${peer}`,
+    }));
+    const cluster = members.map(({ id, peer }) => `${id}=${peer}`).join(',');
+    return new LocalCluster(
+      members.map(
+        (member) =>
+          new LocalNode({ ...others, ...member, wrapper: wrapper?.(member.id), data: join(data, member.id), cluster }),
+      ),
+    );
+  }
+
+  /** Starts all nodes at once and resolves when every one serves; stops them all and rejects when one does not. */
+  static async start(options: LocalClusterOptions): Promise<LocalCluster> {
+    const cluster = await LocalCluster.prepare(options);
+    try {
+      await cluster.startAll();
+      return cluster;
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  /** The node called `id`. Throws when there is none. */
+  node(id: string): LocalNode {
+    const found = this.nodes.find((node) => node.id === id);
+    if (found === undefined) throw new Error(`there is no node ${id}`);
+    return found;
+  }
+
+  /** Starts every node that is not running and resolves when all serve. */
+  async startAll(): Promise<void> {
+    for (const node of this.nodes) if (node.process === null) node.spawn();
+    await Promise.all(this.nodes.map((node) => node.waitUntilReady()));
+  }
+
+  /** Stops every node. Resolves with how each ended, by id. */
+  async stop(): Promise<Map<string, string>> {
+    const ends = await Promise.all(this.nodes.map(async (node) => [node.id, await node.stop()] as const));
+    process.off('exit', this.#onExit);
+    return new Map(ends);
+  }
+}
+
+/** Whether something listens on a local port. */
+export function isPortTaken(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(true));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(false)));
+  });
+}
+
+/** Pairs of ports that are free now, all different. */
+async function freePorts(size: number): Promise<{ http: number; peer: number }[]> {
+  const servers = Array.from({ length: 2 * size }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.once('error', reject);
+          server.listen({ host, port: 0 }, () => {
+            const address = server.address();
+            resolve(typeof address === 'object' && address !== null ? address.port : 0);
+          });
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return Array.from({ length: size }, (_, index) => ({ http: ports[2 * index] ?? 0, peer: ports[2 * index + 1] ?? 0 }));
+}

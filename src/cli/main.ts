@@ -1,0 +1,50 @@
+/** `quorate`: reads the command line and runs one command. Whatever goes wrong is one sentence on stderr and exit code 1. */
+import yargs from 'yargs';
+import { clusterStatus } from './cluster-status.ts';
+import { start } from './start.ts';
+import { traceGet } from './trace-get.ts';
+
+const parser = yargs(process.argv.slice(2))
+  .scriptName('quorate')
+  .usage('$0 <command>\n\nA trace store for OpenTelemetry that never loses an acknowledged span.')
+  .parserConfiguration({
+    'boolean-negation': false,
+    'camel-case-expansion': false,
+    'dot-notation': false,
+    'duplicate-arguments-array': false,
+    'parse-numbers': false,
+    'parse-positional-numbers': false,
+  })
+  .command(start)
+  .command('trace', 'Look traces up', (trace) =>
+    trace
+      .command(traceGet)
+      .demandCommand(1, 'Say what to do with the trace: quorate trace get TRACE_ID.')
+      .strictCommands(),
+  )
+  .command('cluster', 'See and change the cluster', (cluster) =>
+    cluster
+      .command(clusterStatus)
+      .demandCommand(1, 'Say what to do with the cluster: quorate cluster status.')
+      .strictCommands(),
+  )
+  .demandCommand(1, 'Say what to do: quorate start, trace get or cluster status; --help tells more.')
+  .strictCommands()
+  .recommendCommands()
+  .epilogue('Every flag can also be set in the environment: --log-level is QUORATE_LOG_LEVEL.')
+  .wrap(Math.min(120, process.stdout.columns ?? 100))
+  .fail(false);
+
+try {
+  await parser.parseAsync();
+} catch (error) {
+  process.stderr.write(`${sentenceOf(error)}\n`);
+  process.exitCode = 1;
+}
+
+/** One line for a mistake of the operator; a mistake of ours keeps its stack. */
+function sentenceOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const isOurs = error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
+  return isOurs ? (error.stack ?? error.message) : error.message.replaceAll(/\s*\n\s*/g, ' ');
+}
