@@ -6,7 +6,7 @@ import { errorOf, QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
-import { asBootId, asIndex, emptyLog, type LogIndex, type NodeId, nodeIdOf, type ReplicaId, replicaIdOf } from '../raft/core/types.ts';
+import { asBootId, asIndex, emptyLog, type Entry, type LogIndex, type NodeId, nodeIdOf, type ReplicaId, replicaIdOf } from '../raft/core/types.ts';
 import { Founder } from '../raft/founding.ts';
 import { Replica, type ReplicaStatus } from '../raft/replica.ts';
 import { BlockLog } from '../store/block-log.ts';
@@ -30,6 +30,8 @@ export interface TraceStoreOptions {
   /** All nodes of `--cluster`, this one included. */
   readonly members: readonly NodeId[];
   readonly logger: Logger;
+  /** Sees every committed entry, in log order, once a life. */
+  readonly committed?: (entry: Entry) => void;
   /** The node must stop; called at most once. */
   readonly fatal: (error: Error) => void;
 }
@@ -131,7 +133,7 @@ export class TraceStore {
     const { transport, logger } = this.#options;
     if (this.#belongs) await this.#startReplica();
     else this.#founder = this.#newFounder();
-    await transport.start({
+    await transport.start(this.hello, {
       admit: (hello) => this.#admit(hello),
       onUp: (hello) => this.#peerUp(hello),
       onDown: (node) => this.#peerDown(node),
@@ -182,7 +184,10 @@ export class TraceStore {
       log: this.#log,
       hardState: this.#hardState,
       applied: index.applied,
-      apply: (entry) => applyEntry(index, entry),
+      apply: (entry) => {
+        applyEntry(index, entry);
+        this.#options.committed?.(entry);
+      },
       send: (to, message) => {
         const bulk = message.type === 'append' && message.entries.length > 0;
         transport.send(to, bulk ? 'bulk' : 'control', { kind: 'raft', message });
