@@ -95,7 +95,7 @@ export const clientSettings = {
 /** Where the config file is; itself not a key of the file. */
 export const configFileSetting: Setting<string> = {
   placeholder: 'FILE',
-  description: 'JSON file whose keys are the flags below without their dashes.',
+  description: 'JSON file whose keys are these flags without their dashes.',
   parse: (text) => (text === '' ? new Refusal('is not a file') : resolve(text)),
   default: '<none>',
 };

@@ -1,0 +1,107 @@
+/** The pages of docs/ that are made from tables in the code: `make docs` writes them, a test fails when they are stale. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { clientSettings, configFileSetting, nodeSettings } from '../../src/config.ts';
+import { limits } from '../../src/limits.ts';
+import { environmentName } from '../../src/settings.ts';
+import type { Setting, Settings } from '../../src/settings.ts';
+
+const root = join(import.meta.dirname, '../..');
+const notice = (source: string): string =>
+  `<!-- Made from ${source} by \`make docs\`. Edit that file, not this one. -->`;
+
+/** Path from the root, and text, of every generated page. */
+export function generatedPages(): { readonly path: string; readonly text: string }[] {
+  return [
+    { path: 'docs/configuration.md', text: configurationPage() },
+    { path: 'docs/limits.md', text: limitsPage(readFileSync(join(root, 'src/limits.ts'), 'utf8')) },
+  ];
+}
+
+function configurationPage(): string {
+  return `${notice('src/config.ts')}
+
+# Configuration
+
+A flag wins over the environment, the environment over the config file, the file over the default.
+A wrong value names itself and what is allowed; a name that does not exist is refused.
+
+## quorate start
+
+The config file is JSON; its keys are the names of the flags without their dashes:
+\`{"id": "n1", "data": "/var/lib/quorate", "cluster": "n1=10.0.0.1:4319,n2=10.0.0.2:4319,n3=10.0.0.3:4319"}\`.
+
+${settingsTable({ ...nodeSettings, config: configFileSetting })}
+
+## quorate trace get
+
+${settingsTable(clientSettings)}
+
+## quorate cluster status
+
+${settingsTable({ url: clientSettings.url })}
+`;
+}
+
+function settingsTable(table: Settings): string {
+  const rows = Object.entries(table).map(([name, setting]) => [
+    code(`--${name} ${setting.placeholder}`),
+    code(environmentName(name)),
+    defaultOf(setting),
+    setting.description,
+  ]);
+  return markdownTable(['flag', 'environment', 'default', 'what it does'], rows);
+}
+
+function defaultOf(setting: Setting<unknown>): string {
+  if (setting.default === undefined) return 'required';
+  const derived = /^<(.*)>$/.exec(setting.default)?.[1];
+  return derived ?? code(setting.default);
+}
+
+/** What src/limits.ts says of each of its entries: a comment holds for every entry up to the next comment or empty line. */
+export function limitsPage(source: string): string {
+  const rows: string[][] = [];
+  let comment = '';
+  for (const line of source.slice(source.indexOf('export const limits')).split('\n')) {
+    if (line.trim() === '') comment = '';
+    comment = /^ {2}\/\*\* (.*) \*\/$/.exec(line)?.[1] ?? comment;
+    const name = /^ {2}(\w+): /.exec(line)?.[1];
+    if (name === undefined) continue;
+    const value = (limits as Readonly<Record<string, number>>)[name];
+    if (value === undefined) throw new Error(`src/limits.ts has no ${name}`);
+    rows.push([code(name), formatLimit(name, value), comment]);
+  }
+  if (rows.length !== Object.keys(limits).length)
+    throw new Error('some limits are written in a way this page cannot read');
+  return `${notice('src/limits.ts')}
+
+# Limits
+
+Every queue, window, size and depth has its bound here. They are asserted against one another when a node starts.
+
+${markdownTable(['limit', 'value', 'what it bounds'], rows)}
+`;
+}
+
+/** \`10485760\` bytes -> \`10 MiB\`; \`5000\` ms -> \`5 s\`. */
+function formatLimit(name: string, value: number): string {
+  if (name.includes('Bytes')) {
+    for (const [unit, size] of [
+      ['MiB', 2 ** 20],
+      ['KiB', 2 ** 10],
+    ] as const) {
+      if (value % size === 0) return `${value / size} ${unit}`;
+    }
+    return `${value} B`;
+  }
+  if (name.endsWith('Ms')) return value % 1_000 === 0 ? `${value / 1_000} s` : `${value} ms`;
+  return String(value);
+}
+
+const code = (text: string): string => `\`${text.replaceAll('|', '\\|')}\``;
+
+function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [header, header.map(() => '---'), ...rows];
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
