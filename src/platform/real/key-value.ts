@@ -1,0 +1,107 @@
+/**
+ * LevelDB behind the KeyValue seam. Bytes in, bytes out; no encodings.
+ * LevelDB neither syncs by default nor checks what it reads (design, Store): callers do both.
+ */
+import { Level } from 'level';
+import type { KeyValue, KeyValueOperation, KeyValueRange } from '../key-value.ts';
+import { DiskError } from '../disk-error.ts';
+import { diskErrorOf } from './system-error.ts';
+
+export interface LevelOptions {
+  /** snappy inside tables. Off where values are compressed already. */
+  readonly compression: boolean;
+  /** Bytes of the memtable: memory per store about 2-5 times this (measurements a), file count = data / this. */
+  readonly writeBufferBytes: number;
+  /** What error sentences name: the data directory. */
+  readonly dataDir: string;
+}
+
+/** Bytes an iterator fetches per trip to the thread pool. */
+const iteratorBytes = 256 * 1024;
+
+type Store = Level<Uint8Array, Uint8Array>;
+
+export async function openLevel(path: string, options: LevelOptions): Promise<KeyValue> {
+  const store: Store = new Level<Uint8Array, Uint8Array>(path, {
+    keyEncoding: 'view',
+    valueEncoding: 'view',
+    compression: options.compression,
+    writeBufferSize: options.writeBufferBytes,
+  });
+  try {
+    await store.open();
+  } catch (error) {
+    throw diskErrorOf(error, options.dataDir);
+  }
+  return new LevelKeyValue(store, options.dataDir);
+}
+
+class LevelKeyValue implements KeyValue {
+  readonly #store: Store;
+  readonly #dataDir: string;
+  #failure: DiskError | null = null;
+
+  constructor(store: Store, dataDir: string) {
+    this.#store = store;
+    this.#dataDir = dataDir;
+  }
+
+  get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#guard(async () => plain(await this.#store.get(key)));
+  }
+
+  getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#guard(async () => (await this.#store.getMany([...keys])).map((value) => plain(value)));
+  }
+
+  async batch(operations: readonly KeyValueOperation[], options: { readonly sync: boolean }): Promise<void> {
+    // A write after a failed one could be acknowledged on top of a hole: the first failure is the last write (A5).
+    if (this.#failure !== null) throw this.#failure;
+    try {
+      await this.#store.batch([...operations], { sync: options.sync });
+    } catch (error) {
+      this.#failure ??= diskErrorOf(error, this.#dataDir);
+      throw this.#failure;
+    }
+  }
+
+  range(options: KeyValueRange): Promise<[key: Uint8Array, value: Uint8Array][]> {
+    return this.#guard(async () => {
+      const pairs = await this.#store.iterator(iteratorOptions(options)).all();
+      return pairs.map(([key, value]): [Uint8Array, Uint8Array] => [plain(key), plain(value)]);
+    });
+  }
+
+  keys(options: KeyValueRange): Promise<Uint8Array[]> {
+    return this.#guard(async () => (await this.#store.keys(iteratorOptions(options)).all()).map((key) => plain(key)));
+  }
+
+  close(): Promise<void> {
+    return this.#guard(() => this.#store.close());
+  }
+
+  async #guard<Result>(call: () => Promise<Result>): Promise<Result> {
+    try {
+      return await call();
+    } catch (error) {
+      throw diskErrorOf(error, this.#dataDir);
+    }
+  }
+}
+
+function iteratorOptions(range: KeyValueRange) {
+  return {
+    gte: range.gte,
+    lt: range.lt,
+    reverse: range.reverse ?? false,
+    limit: range.limit ?? -1,
+    highWaterMarkBytes: iteratorBytes,
+  };
+}
+
+/** The same bytes without Buffer's own idea of `slice`. */
+function plain(bytes: Uint8Array): Uint8Array;
+function plain(bytes: Uint8Array | undefined): Uint8Array | undefined;
+function plain(bytes: Uint8Array | undefined): Uint8Array | undefined {
+  return bytes && new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}

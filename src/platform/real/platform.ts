@@ -1,0 +1,44 @@
+/** Everything a node takes from the machine, for real. */
+import { mkdir, open, rm, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { DiskError } from '../disk-error.ts';
+import type { Platform } from '../platform.ts';
+import { realClock } from './clock.ts';
+import { realCodec } from './codec.ts';
+import { RealDisk } from './disk.ts';
+import { openRealExecutor } from './executor.ts';
+import { realRandom } from './random.ts';
+import { diskErrorOf } from './system-error.ts';
+
+/**
+ * Makes the data directory when absent and proves that it can be written.
+ * Rejects with a DiskError: unwritable, full, or not a directory.
+ */
+export async function openRealPlatform(options: { readonly dataDir: string }): Promise<Platform> {
+  const dataDir = resolve(options.dataDir);
+  await proveWritable(dataDir);
+  const disk = new RealDisk(dataDir);
+  await disk.sweep();
+  return { clock: realClock, random: realRandom, codec: realCodec, executor: openRealExecutor(), disk };
+}
+
+async function proveWritable(dataDir: string): Promise<void> {
+  const probe = join(dataDir, `probe-${process.pid}`);
+  try {
+    await mkdir(dataDir, { recursive: true });
+    const handle = await open(probe, 'w');
+    try {
+      await handle.writeFile(new Uint8Array(4096));
+      await handle.sync();
+    } finally {
+      await handle.close();
+      await rm(probe, { force: true });
+    }
+  } catch (error) {
+    const found = await stat(dataDir).catch(() => null);
+    if (found !== null && !found.isDirectory()) {
+      throw new DiskError('not-a-directory', `${dataDir} is a file; choose a directory for --data`, error);
+    }
+    throw diskErrorOf(error, dataDir);
+  }
+}

@@ -1,0 +1,92 @@
+/** The real seams, on a temporary directory and the loopback. */
+import { mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { realClock } from '../../src/platform/real/clock.ts';
+import { realCodec } from '../../src/platform/real/codec.ts';
+import { openRealExecutor } from '../../src/platform/real/executor.ts';
+import { RealPipeNetwork } from '../../src/platform/real/pipe.ts';
+import { openRealPlatform } from '../../src/platform/real/platform.ts';
+import { realRandom } from '../../src/platform/real/random.ts';
+import { diskErrorOf } from '../../src/platform/real/system-error.ts';
+import { clockConformance, executorConformance } from './clock.conformance.ts';
+import { codecConformance, randomConformance } from './codec.conformance.ts';
+import { keyValueConformance, slotFileConformance, type DiskSubject } from './disk.conformance.ts';
+import { driveReal, expectRejection } from './harness.ts';
+import { pipeConformance } from './pipe.conformance.ts';
+
+let dataDir = '';
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'quorate-platform-'));
+});
+afterEach(async () => {
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+const openSubject = async (): Promise<DiskSubject> => {
+  const { disk } = await openRealPlatform({ dataDir });
+  return { drive: driveReal, disk: () => disk };
+};
+
+keyValueConformance('LevelDB', openSubject);
+slotFileConformance('file', openSubject);
+clockConformance('system', () => ({ clock: realClock, drive: driveReal }));
+executorConformance('event loop', () => ({ executor: openRealExecutor(), clock: realClock, drive: driveReal }));
+codecConformance('zstd', realCodec);
+randomConformance('system', realRandom);
+pipeConformance('TCP', () => {
+  const network = new RealPipeNetwork();
+  return { drive: driveReal, server: network, client: network, host: '127.0.0.1' };
+});
+
+describe('data directory', () => {
+  it('is made, with the directories above it, and left without a trace of the probe', async () => {
+    await openRealPlatform({ dataDir: join(dataDir, 'a', 'b') });
+    expect(await readdir(join(dataDir, 'a', 'b'))).toEqual([]);
+  });
+
+  it('refuses a file in its place', async () => {
+    await writeFile(join(dataDir, 'file'), '');
+    await expectRejection(openRealPlatform({ dataDir: join(dataDir, 'file') }), { code: 'not-a-directory', message: /is a file; choose a directory for --data$/ });
+    await expectRejection(openRealPlatform({ dataDir: join(dataDir, 'file', 'below') }), { code: 'not-a-directory' });
+  });
+
+  it('finishes the removal of a store that a crash cut short', async () => {
+    const { disk } = await openRealPlatform({ dataDir });
+    await (await disk.openKeyValue('index.gone')).close();
+    await openRealPlatform({ dataDir });
+    expect(await readdir(dataDir)).toEqual([]);
+  });
+
+  it('a slot file cut short by damage reads as never written from there on', async () => {
+    const { disk } = await openRealPlatform({ dataDir });
+    const shape = { slotBytes: 512, slotCount: 4 };
+    const file = await disk.openSlotFile('slots', shape);
+    await file.write(0, new Uint8Array(2048).fill(9));
+    await file.close();
+    await truncate(join(dataDir, 'slots'), 700);
+    const again = await disk.openSlotFile('slots', shape);
+    expect((await again.read()).map((slot) => [slot[0], slot[511]])).toEqual([[9, 9], [9, 0], [0, 0], [0, 0]]);
+    await again.close();
+    expect((await stat(join(dataDir, 'slots'))).size).toBe(2048);
+  });
+});
+
+describe('sentences for system errors', () => {
+  const failing = (code: string, message = code): Error => Object.assign(new Error(message), { code });
+  it.each([
+    ['EACCES', 'permission', 'DIR cannot be written; give this user write access or choose another --data'],
+    ['ENOSPC', 'full', 'the disk under DIR is full; free some space and start again'],
+    ['EMFILE', 'resources', 'too many open files while using DIR; raise the limit (ulimit -n) and start again'],
+    ['EIO', 'io', 'the disk under DIR failed (EIO); check it, then start again or use an empty --data'],
+  ])('%s is %s', (code, expected, sentence) => {
+    expect(diskErrorOf(failing(code), 'DIR')).toMatchObject({ code: expected, message: sentence });
+  });
+
+  it('finds the errno in the words of LevelDB, however deep', () => {
+    const level = failing('LEVEL_IO_ERROR', 'IO error: DIR/000003.log: No space left on device');
+    const outer = Object.assign(new Error('Database failed to open', { cause: level }), { code: 'LEVEL_DATABASE_NOT_OPEN' });
+    expect(diskErrorOf(outer, 'DIR')).toMatchObject({ code: 'full' });
+  });
+});
