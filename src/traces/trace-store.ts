@@ -133,7 +133,7 @@ export class TraceStore {
     const { transport, logger } = this.#options;
     if (this.#belongs) await this.#startReplica();
     else this.#founder = this.#newFounder();
-    await transport.start(this.hello, {
+    await transport.start(() => this.hello, {
       admit: (hello) => this.#admit(hello),
       onUp: (hello) => this.#peerUp(hello),
       onDown: (node) => this.#peerDown(node),
@@ -167,7 +167,7 @@ export class TraceStore {
     if (this.#stopped) return;
     await this.#startReplica();
     this.#founder = null;
-    this.#options.transport.updateHello(this.hello);
+    this.#options.transport.helloChanged();
     for (const peer of this.#peers.values()) this.#offerFounding(peer.hello);
   }
 

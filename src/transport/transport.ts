@@ -64,11 +64,14 @@ export interface TransportHandlers {
 }
 
 export interface Transport {
-  /** Starts listening and connecting, introducing itself with `hello`. Rejects when the address cannot be had. */
-  start(hello: Hello, handlers: TransportHandlers): Promise<void>;
+  /**
+   * Starts listening and connecting. `hello` is asked anew for every connection: what a node says of itself changes.
+   * Rejects when the address cannot be had.
+   */
+  start(hello: () => Hello, handlers: TransportHandlers): Promise<void>;
   /** Queues a message. False when it was dropped: no connection, or a full queue. Delivery is never promised. */
   send(to: NodeId, channel: Channel, message: PeerMessage): boolean;
-  /** Our own hello changed (founded a cluster): later connections say so, open ones are opened again. */
-  updateHello(hello: Hello): void;
+  /** Our own hello changed in a way that matters (founded a cluster): open connections are opened again. */
+  helloChanged(): void;
   close(): Promise<void>;
 }
