@@ -49,6 +49,7 @@ export default defineConfig({
     // Spans, ids and hex are not prose; fc.property reads better than a bare property.
     'typescript/no-misused-spread': 'off',
     'import/no-named-as-default-member': 'off',
+    'unicorn/consistent-function-scoping': 'off',
     // Tests made from tables.
     'vitest/no-conditional-tests': 'off',
     'vitest/no-conditional-expect': 'off',
