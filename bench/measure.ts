@@ -1,0 +1,109 @@
+/** What the kernel knows of the servers and the disk: CPU time, memory, stored bytes, the price of a sync. Linux only. */
+import { execFileSync } from 'node:child_process';
+import { closeSync, fdatasyncSync, openSync, readdirSync, readFileSync, statfsSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+
+const MiB = 1024 * 1024;
+const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+/** User and system time of all threads of a process, in us. */
+export function cpuUs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The command's name may hold blanks; the fields after it do not. utime and stime are fields 14 and 15.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / ticksPerSecond;
+}
+
+/** Anonymous and shared memory in MiB: what the process itself holds, without files that LevelDB maps. */
+export function memoryMiB(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN);
+  return (kib('RssAnon') + kib('RssShmem')) / 1024;
+}
+
+/** Bytes a directory occupies on disk, and how many of them are a ballast file: space that is kept to be given up. */
+export function storedBytes(directory: string): { readonly all: number; readonly ballast: number } {
+  let all = 0;
+  let ballast = 0;
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) {
+      const inner = storedBytes(path);
+      all += inner.all;
+      ballast += inner.ballast;
+    } else {
+      // LevelDB deletes files while it runs.
+      const bytes = (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512;
+      all += bytes;
+      if (entry.name.includes('ballast')) ballast += bytes;
+    }
+  }
+  return { all, ballast };
+}
+
+export interface SyncCost {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/** What an append of 24 KiB and its fdatasync take in this directory. */
+export function syncCost(directory: string, rounds: number): SyncCost {
+  const path = join(directory, 'sync-probe');
+  const file = openSync(path, 'a');
+  const block = Buffer.alloc(24 * 1024, 7);
+  const samples: number[] = [];
+  try {
+    for (let round = 0; round < rounds; round += 1) {
+      const before = performance.now();
+      writeSync(file, block);
+      fdatasyncSync(file);
+      samples.push(performance.now() - before);
+    }
+  } finally {
+    closeSync(file);
+    unlinkSync(path);
+  }
+  samples.sort((a, b) => a - b);
+  const at = (share: number): number => samples[Math.ceil(samples.length * share) - 1] ?? Number.NaN;
+  return { p50Ms: at(0.5), p99Ms: at(0.99) };
+}
+
+export interface Machine {
+  readonly cpus: number;
+  readonly cpuModel: string;
+  readonly memoryMiB: number;
+  readonly kernel: string;
+  readonly node: string;
+  readonly fileSystem: string;
+}
+
+const fileSystems: Readonly<Record<number, string>> = {
+  0xef53: 'ext4',
+  0x58465342: 'xfs',
+  0x9123683e: 'btrfs',
+  0x01021994: 'tmpfs (a sync costs nothing here: the figures mean little)',
+  0x794c7630: 'overlayfs',
+};
+
+export function machine(directory: string): Machine {
+  const type = statfsSync(directory).type;
+  return {
+    cpus: cpus().length,
+    cpuModel: cpus()[0]?.model ?? 'unknown',
+    memoryMiB: Math.round(totalmem() / MiB),
+    kernel: release(),
+    node: process.version,
+    fileSystem: fileSystems[type] ?? `type 0x${type.toString(16)}`,
+  };
+}
+
+/** The commit this tree is at, marked when it differs from it. */
+export function commit(): string {
+  const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim();
+  try {
+    return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain') === '' ? '' : ' with changes');
+  } catch {
+    return 'unknown';
+  }
+}
