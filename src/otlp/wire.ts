@@ -21,7 +21,7 @@ export class WireError extends Error {
   readonly offset: number;
 
   constructor(what: string, offset: number) {
-    super(`the protobuf message is damaged at byte ${offset}: ${what}`);
+    super(`${what} (at byte ${offset})`);
     this.offset = offset;
   }
 }
