@@ -50,6 +50,7 @@ export default defineConfig({
     'typescript/no-misused-spread': 'off',
     'import/no-named-as-default-member': 'off',
     'unicorn/consistent-function-scoping': 'off',
+    'no-control-regex': 'off',
     // Tests made from tables.
     'vitest/no-conditional-tests': 'off',
     'vitest/no-conditional-expect': 'off',

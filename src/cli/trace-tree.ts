@@ -2,17 +2,19 @@
  * A trace as lines of text: a tree of spans, each with its service, duration and a bar on the trace's time line.
  * Pure. Every span is shown exactly once, also those whose parent is missing or is, through damage, its own descendant.
  */
-import { stripVTControlCharacters } from 'node:util';
+import { clean, columnsOf, fit, painter } from './terminal-text.ts';
 import type { TreeSpan } from './trace-json.ts';
 
 export interface TreeOptions {
-  /** Columns of the terminal; no line is longer, but for the two lines of the heading. */
+  /** Columns of the terminal. From 40 on, no line of the tree is longer. */
   readonly width: number;
   readonly colour: boolean;
 }
 
 const durationColumns = 9;
 const barColumnsMin = 10;
+const hues = ['cyan', 'green', 'yellow', 'blue', 'magenta'] as const;
+const labelColumnsMin = 20;
 /** Deeper branches are drawn no further to the right. */
 const depthShownMax = 24;
 
@@ -23,51 +25,45 @@ export function renderTrace(spans: readonly TreeSpan[], { width, colour }: TreeO
   const startNs = spans.reduce((least, span) => (span.startNs < least ? span.startNs : least), first.startNs);
   const endNs = spans.reduce((most, span) => (span.endNs > most ? span.endNs : most), first.endNs);
   const services = [...new Set(spans.map(({ service }) => service))].toSorted();
-  const errors = spans.filter(({ isError }) => isError).length;
+  const hueOf = new Map(services.map((service, index) => [service, hues[index % hues.length] ?? 'cyan']));
 
-  const rows = [...walk(spans)].flatMap(({ span, branch, below }) => {
-    const notes = [count(span.events, 'event'), count(span.links, 'link')].filter((note) => note !== '').join(', ');
-    const orphan = span.parentSpanId !== '' && branch === '' ? ' (its parent is missing)' : '';
-    const label = {
-      branch,
-      service: clean(span.service),
-      name: clean(span.name) + orphan,
-      notes: notes === '' ? '' : ` (${notes})`,
-      span,
-    };
-    if (!span.isError) return [label];
-    return [label, { branch: below, error: `✗ ${clean(span.errorMessage) || 'error'}` }];
-  });
-  const labelWidth = Math.max(...rows.map((row) => ('span' in row ? columnsOf(plainLabel(row)) : 0)));
-  const labelColumns = Math.min(
-    labelWidth,
-    Math.max(20, width - durationColumns - 2 - Math.max(barColumnsMin, width >> 2)),
-  );
+  const rows = [...walk(spans)].map((branch) => ({ ...branch, label: labelOf(branch) }));
+  const labelWidth = rows.reduce((most, { label }) => Math.max(most, columnsOf(label)), 0);
+  const barWidthMin = Math.max(barColumnsMin, width >> 2);
+  const labelRoom = Math.max(labelColumnsMin, width - durationColumns - barWidthMin - 4);
+  const labelColumns = Math.min(labelWidth, labelRoom);
   const barColumns = width - labelColumns - durationColumns - 4;
 
-  const lines = rows.map((row) => {
-    if (!('span' in row)) return paint('red', fit(row.branch + row.error, width));
-    const { branch, service, span } = row;
-    const text = fit(plainLabel(row), labelColumns);
-    const head = branch.length + service.length;
+  const lines = rows.flatMap(({ span, branch, below, label }) => {
+    const hue = hueOf.get(span.service) ?? 'cyan';
+    const text = fit(label, labelColumns);
+    const nameAt = branch.length + clean(span.service).length;
+    const name = text.slice(nameAt);
     const painted =
       paint('dim', text.slice(0, branch.length)) +
-      paint(hue(services.indexOf(span.service)), text.slice(branch.length, head)) +
-      (span.isError ? paint('red', text.slice(head)) : text.slice(head));
+      paint(hue, text.slice(branch.length, nameAt)) +
+      (span.isError ? paint('red', name) : name);
     const pad = ' '.repeat(Math.max(0, labelColumns - columnsOf(text)));
-    const duration = formatDuration(span.endNs - span.startNs).padStart(durationColumns);
-    const line = `${painted}${pad}  ${duration}`;
-    if (barColumns < barColumnsMin) return line;
-    const { offset, bar } = barOf(span, startNs, endNs, barColumns);
-    return `${line}  ${' '.repeat(offset)}${paint(span.isError ? 'red' : hue(services.indexOf(span.service)), bar)}`;
+    const line = `${painted}${pad}  ${formatDuration(span.endNs - span.startNs).padStart(durationColumns)}`;
+    const { offset, bar } = barOf(span, startNs, endNs, Math.max(1, barColumns));
+    const drawn = barColumns < barColumnsMin ? '' : `  ${' '.repeat(offset)}${paint(span.isError ? 'red' : hue, bar)}`;
+    if (!span.isError) return [line + drawn];
+    return [line + drawn, paint('red', fit(`${below}✗ ${clean(span.errorMessage) || 'error'}`, width))];
   });
-  const counts = [count(spans.length, 'span'), count(services.length, 'service'), count(errors, 'error')];
-  const summary = [
-    ...counts.filter((part) => part !== ''),
-    formatDuration(endNs - startNs),
-    `from ${formatTime(startNs)}`,
-  ];
+  const errors = spans.filter(({ isError }) => isError).length;
+  const summary = [count(spans.length, 'span'), count(services.length, 'service'), count(errors, 'error')]
+    .filter((part) => part !== '')
+    .concat(formatDuration(endNs - startNs), `from ${formatTime(startNs)}`);
   return [`${paint('bold', 'trace')} ${first.traceId}`, summary.join(', '), '', ...lines].join('\n');
+}
+
+/** `└─ checkout  place order (2 events, 1 link)` */
+function labelOf({ span, branch }: Branch): string {
+  const isOrphan = span.parentSpanId !== '' && branch === '';
+  const notes = [count(span.events, 'event'), count(span.links, 'link'), isOrphan ? 'its parent is missing' : '']
+    .filter((note) => note !== '')
+    .join(', ');
+  return `${branch}${clean(span.service)}  ${clean(span.name)}${notes === '' ? '' : ` (${notes})`}`;
 }
 
 interface Branch {
@@ -101,7 +97,7 @@ function* walk(spans: readonly TreeSpan[]): Generator<Branch> {
       yield {
         span,
         branch: depth === 0 ? '' : trunk + (isLast ? '└─ ' : '├─ '),
-        below: inner + (under.length > 0 ? '│  ' : '   '),
+        below: inner + (under.length > 0 ? '│  ' : ''),
       };
       for (const [index, child] of under.toReversed().entries()) {
         stack.push({ span: child, trunk: inner, isLast: index === 0, depth: depth + 1 });
@@ -109,14 +105,6 @@ function* walk(spans: readonly TreeSpan[]): Generator<Branch> {
     }
   }
 }
-
-interface Label {
-  readonly branch: string;
-  readonly service: string;
-  readonly name: string;
-  readonly notes: string;
-}
-const plainLabel = ({ branch, service, name, notes }: Label): string => `${branch}${service}  ${name}${notes}`;
 
 /** Where a span lies on the trace's time line, in columns; at least a sliver wide. */
 function barOf(span: TreeSpan, startNs: bigint, endNs: bigint, columns: number): { offset: number; bar: string } {
@@ -148,41 +136,3 @@ function formatTime(ns: bigint): string {
 
 const count = (number: number, word: string): string =>
   number === 0 ? '' : `${number} ${word}${number === 1 ? '' : 's'}`;
-
-/** Names come from outside: nothing in them may move the cursor, change colours or break a line. */
-function clean(text: string): string {
-  return stripVTControlCharacters(text).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
-}
-
-/** Columns a terminal needs: two for wide characters, none for combining ones. Close enough for alignment. */
-function columnsOf(text: string): number {
-  let columns = 0;
-  for (const character of text) columns += characterColumns(character);
-  return columns;
-}
-function characterColumns(character: string): number {
-  if (/\p{M}/u.test(character)) return 0;
-  return /[ᄀ-ᅟ⺀-꓏가-힣豈-﫿︰-﹏＀-｠￠-￦]|\p{Emoji_Presentation}/u.test(character) ? 2 : 1;
-}
-
-/** The text cut to `columns`, with an ellipsis when something is gone. */
-function fit(text: string, columns: number): string {
-  if (columnsOf(text) <= columns) return text;
-  let kept = '';
-  let used = 1;
-  for (const character of text) {
-    used += characterColumns(character);
-    if (used > columns) break;
-    kept += character;
-  }
-  return `${kept}…`;
-}
-
-const colours = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 } as const;
-type Colour = keyof typeof colours;
-const hues = ['cyan', 'green', 'yellow', 'blue', 'magenta'] as const;
-const hue = (index: number): Colour => hues[index % hues.length] ?? 'cyan';
-
-function painter(enabled: boolean): (colour: Colour, text: string) => string {
-  return (colour, text) => (enabled && text !== '' ? `\u001B[${colours[colour]}m${text}\u001B[0m` : text);
-}
