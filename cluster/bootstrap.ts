@@ -5,8 +5,9 @@
 import { resolve } from 'node:path';
 import yargs from 'yargs';
 import { CommandError } from '../src/cli/command.ts';
-import { prettyLine, wantsColour } from '../src/cli/log.ts';
+import { prettyLine } from '../src/cli/log.ts';
 import { formatTable } from '../src/cli/table.ts';
+import { wantsColour } from '../src/cli/terminal-text.ts';
 import { isPortTaken, LocalCluster, portsAt } from './local-cluster.ts';
 import type { LocalNode } from './local-node.ts';
 

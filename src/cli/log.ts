@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import type { Logger } from 'pino';
 import pretty from 'pino-pretty';
 import type { LogLevel } from '../config.ts';
+import { wantsColour } from './terminal-text.ts';
 
 export type { Logger } from 'pino';
 
@@ -20,9 +21,4 @@ export function createLogger(options: { readonly id: string; readonly level: Log
 export function prettyLine(colour: boolean): (line: string) => string {
   const format = pretty.prettyFactory({ ...prettyOptions, colorize: colour });
   return (line) => (line.startsWith('{') ? format(line).trimEnd() : line);
-}
-
-/** Colours only where a person looks, and never against https://no-color.org. */
-export function wantsColour(stream: { readonly isTTY?: boolean }): boolean {
-  return stream.isTTY === true && (process.env['NO_COLOR'] ?? '') === '';
 }

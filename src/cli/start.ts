@@ -5,7 +5,6 @@ import { configFileSetting, nodeSettings, readNodeConfig } from '../config.ts';
 import { limits } from '../limits.ts';
 import type { RunningNode } from '../node.ts';
 import { flagsOf, optionsOf } from './command.ts';
-import { createLogger } from './log.ts';
 import type { Logger } from './log.ts';
 
 export const start: CommandModule = {
@@ -20,6 +19,8 @@ export const start: CommandModule = {
       environment: process.env,
       readFile: (path) => readFileSync(path, 'utf8'),
     });
+    // Loaded only now, so that the other commands and a mistake in the settings do not wait for it.
+    const { createLogger } = await import('./log.ts');
     const log = createLogger({ id: config.id, level: config.logLevel });
     for (const warning of warnings) log.warn(warning);
     process.on('uncaughtException', (error) => {

@@ -1,4 +1,4 @@
-/** Text of unknown origin on a terminal: made harmless, measured and cut by columns, coloured on request. Pure. */
+/** Text of unknown origin on a terminal: made harmless, measured and cut by columns, coloured on request. */
 import { stripVTControlCharacters } from 'node:util';
 
 /** Names come from outside: nothing in them may move the cursor, change colours or break a line. */
@@ -42,4 +42,9 @@ type Colour = keyof typeof codes;
 /** Paints text, or leaves it as it is when colours are not `enabled`. */
 export function painter(enabled: boolean): (colour: Colour, text: string) => string {
   return (colour, text) => (enabled && text !== '' ? `\u001B[${codes[colour]}m${text}\u001B[0m` : text);
+}
+
+/** Colours only where a person looks, and never against https://no-color.org. */
+export function wantsColour(stream: { readonly isTTY?: boolean }): boolean {
+  return stream.isTTY === true && (process.env['NO_COLOR'] ?? '') === '';
 }

@@ -3,7 +3,7 @@ import type { CommandModule } from 'yargs';
 import { clientSettings, readClientSettings } from '../config.ts';
 import { CommandError, flagsOf, optionsOf } from './command.ts';
 import { fetchText } from './fetch-json.ts';
-import { wantsColour } from './log.ts';
+import { wantsColour } from './terminal-text.ts';
 import { readTraceJson } from './trace-json.ts';
 import { renderTrace } from './trace-tree.ts';
 
