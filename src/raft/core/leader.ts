@@ -136,7 +136,8 @@ export class Leader {
     if (progress.heartbeatEchoed()) {
       this.#sendAppend(message.from, progress, asIndex(progress.next - 1), asIndex(progress.next - 1));
     }
-    if (progress.match < log.last.index) this.#replicateTo(message.from);
+    // A caught-up follower is probed, too: only an acknowledgement takes it back to replicate.
+    if (progress.match < log.last.index || progress.state === 'probe') this.#replicateTo(message.from);
   }
 
   /**
@@ -145,13 +146,13 @@ export class Leader {
    */
   #inSession(message: AppendReply | HeartbeatReply): Progress | undefined {
     const progress = this.#progress.get(message.from);
-    if (progress === undefined) return undefined;
+    // A late reply to an earlier session says nothing of this one; it must not end it either.
+    if (progress === undefined || message.session !== progress.session) return undefined;
     if (progress.boot !== null && progress.boot !== message.boot) {
       this.#progress.set(message.from, this.#startSession(asIndex(this.#context.log.last.index + 1)));
       this.#replicateTo(message.from);
       return undefined;
     }
-    if (message.session !== progress.session) return undefined;
     progress.boot = message.boot;
     progress.recentlyActive = true;
     return progress;

@@ -285,6 +285,11 @@ export class Raft {
       this.#send({ ...envelope, type: 'pre-vote-reply', granted: false, campaignTerm: asTerm(message.term + 1) });
     } else if (message.type === 'vote') {
       this.#send({ ...envelope, type: 'vote-reply', granted: false });
+    } else if (message.type === 'read-index') {
+      this.#answerRead(message, null);
+    } else if (message.type === 'read-index-reply') {
+      // Whoever waits for it asks again, instead of waiting for his deadline (bug R8).
+      this.#reads.push({ requestId: message.requestId, index: null });
     }
   }
 
