@@ -1,0 +1,304 @@
+/**
+ * One replica of a test cluster: a real core with a disk on which nothing becomes durable but by command.
+ *
+ * It does what a driver does around the core: fills appends from its log, counts which ballot each message depends on,
+ * keeps term, vote, promised tail and entries across a crash (protocol A1, A2). It does nothing on its own.
+ */
+import type { Message } from '../../src/raft/core/message.ts';
+import type { Window } from '../../src/raft/core/progress.ts';
+import { RaftLog, type LogWrite, type TermRun } from '../../src/raft/core/log.ts';
+import { Raft, type ProposeResult, type Proposal } from '../../src/raft/core/raft.ts';
+import {
+  asBootId,
+  asHash,
+  asIndex,
+  asTerm,
+  type Ballot,
+  emptyLog,
+  type Entry,
+  type EntryHash,
+  type LogIndex,
+  type LogPosition,
+  type ReplicaId,
+  zeroHash,
+} from '../../src/raft/core/types.ts';
+
+/** What survives a crash. Entry i stands at place i - 1. */
+export interface Disk {
+  ballot: Ballot;
+  entries: Entry[];
+  promise: LogPosition;
+  commit: LogIndex;
+}
+
+/** A message on its way, with the number of the ballot that has to be durable before it may leave its sender. */
+export interface Sent {
+  readonly message: Message;
+  readonly ballot: number;
+}
+
+export interface ReplicaOptions {
+  readonly window: Window;
+  readonly appendEntriesMax: number;
+  readonly appendBytesMax: number;
+  readonly uncommittedBytesMax: number;
+  readonly electionTicksMin: number;
+  readonly electionTicksMax: number;
+  readonly randomBelow: (bound: number) => number;
+}
+
+export const defaultOptions: ReplicaOptions = {
+  window: { messagesMax: 8, bytesMax: 2 ** 24 },
+  appendEntriesMax: 8,
+  appendBytesMax: 2 ** 20,
+  uncommittedBytesMax: 2 ** 26,
+  electionTicksMin: 3,
+  electionTicksMax: 6,
+  // After 3 ticks a leader is no longer heard, after 4 a follower campaigns: scripts use the tick between.
+  randomBelow: () => 1,
+};
+
+/** What the core asked for since somebody last looked. */
+export interface Outcome {
+  ballots: Ballot[];
+  writes: LogWrite[];
+  sent: Sent[];
+  reads: { requestId: string; index: LogIndex | null }[];
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** FNV-1a over text: enough to chain the entries of a test. */
+export function testHash(text: string): EntryHash {
+  let hash = 0x811c_9dc5;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x0100_0193);
+  return asHash((hash >>> 0).toString(16).padStart(8, '0'));
+}
+
+export const seal = (draft: Omit<Entry, 'hash'>): EntryHash =>
+  testHash(`${draft.previousHash} ${draft.index} ${draft.term} ${draft.kind} ${draft.payloadHash}`);
+
+export const block = (text: string): Proposal => ({
+  kind: 'block',
+  payload: encoder.encode(text),
+  payloadHash: testHash(text),
+});
+
+export const textOf = (entry: Entry): string => (entry.kind === 'noop' ? 'noop' : decoder.decode(entry.payload));
+
+/** A log with these terms; the payload of an entry is its position, so equal positions are equal entries. */
+export function logOfTerms(terms: readonly number[]): Entry[] {
+  const entries: Entry[] = [];
+  for (const term of terms) {
+    const index = asIndex(entries.length + 1);
+    const draft = {
+      index,
+      term: asTerm(term),
+      previousHash: entries.at(-1)?.hash ?? zeroHash,
+      timeMs: 0,
+      ...block(`${index}@${term}`),
+    };
+    entries.push({ ...draft, hash: seal(draft) });
+  }
+  return entries;
+}
+
+export const tailOf = (entries: readonly Entry[]): LogPosition => entries.at(-1) ?? emptyLog;
+
+export function runsOf(entries: readonly Entry[]): TermRun[] {
+  const runs: TermRun[] = [];
+  for (const entry of entries) {
+    if (runs.at(-1)?.term !== entry.term) runs.push({ term: entry.term, first: entry.index });
+  }
+  return runs;
+}
+
+/** A disk as it would be found: by default nothing was ever written. */
+export function diskOf(found: {
+  terms?: readonly number[];
+  term?: number;
+  vote?: ReplicaId | null;
+  commit?: number;
+  promise?: LogPosition;
+}): Disk {
+  const entries = logOfTerms(found.terms ?? []);
+  const tail = tailOf(entries);
+  return {
+    ballot: { term: asTerm(found.term ?? tail.term), vote: found.vote ?? null },
+    entries,
+    promise: found.promise ?? tail,
+    commit: asIndex(found.commit ?? 0),
+  };
+}
+
+export class Replica {
+  readonly id: ReplicaId;
+  readonly voters: readonly ReplicaId[];
+  readonly disk: Disk;
+  readonly #options: ReplicaOptions;
+  #raft: Raft | null = null;
+  #boots = 0;
+  /** The log as this process has it, durable or not. */
+  entries: Entry[] = [];
+  #unwritten: LogWrite[] = [];
+  #ballot: Ballot | null = null;
+  #ballotsAsked = 0;
+  #ballotsDurable = 0;
+  outcome: Outcome = { ballots: [], writes: [], sent: [], reads: [] };
+
+  constructor(id: ReplicaId, voters: readonly ReplicaId[], disk: Disk, options: ReplicaOptions) {
+    this.id = id;
+    this.voters = voters;
+    this.disk = disk;
+    this.#options = options;
+    this.restart();
+  }
+
+  get running(): boolean {
+    return this.#raft !== null;
+  }
+  get raft(): Raft {
+    if (this.#raft === null) throw new Error(`replica ${this.id} is down`);
+    return this.#raft;
+  }
+  get boots(): number {
+    return this.#boots;
+  }
+  /** Writes that the disk has not completed, oldest first. */
+  get unwritten(): readonly LogWrite[] {
+    return this.#unwritten;
+  }
+  get unwrittenBallot(): Ballot | null {
+    return this.#ballot;
+  }
+  /** May a message that depends on ballot number `ballot` not leave yet? */
+  holds(ballot: number): boolean {
+    return ballot > this.#ballotsDurable;
+  }
+
+  step(message: Message): void {
+    this.raft.step(message);
+    this.#drain();
+  }
+  tick(): void {
+    this.raft.tick();
+    this.#drain();
+  }
+  campaign(): void {
+    this.raft.campaign();
+    this.#drain();
+  }
+  propose(...payloads: readonly string[]): ProposeResult {
+    const result = this.raft.propose(payloads.map((payload) => block(payload)));
+    this.#drain();
+    return result;
+  }
+  read(requestId: string): void {
+    this.raft.readIndex(requestId);
+    this.#drain();
+  }
+  unreachable(peer: ReplicaId): void {
+    this.raft.unreachable(peer);
+    this.#drain();
+  }
+
+  takeOutcome(): Outcome {
+    const outcome = this.outcome;
+    this.outcome = { ballots: [], writes: [], sent: [], reads: [] };
+    return outcome;
+  }
+
+  /** The disk completes the newest ballot. */
+  persistBallot(): void {
+    if (this.#ballot !== null) this.disk.ballot = this.#ballot;
+    this.#ballot = null;
+    this.#ballotsDurable = this.#ballotsAsked;
+    this.#writeHardState();
+  }
+
+  /** The disk completes the oldest `count` log writes as one batch, then the hard state that promises them. */
+  persistLog(count: number = this.#unwritten.length): void {
+    const writes = this.#unwritten.splice(0, count);
+    const newest = writes.at(-1);
+    if (newest === undefined) return;
+    for (const write of writes) applyWrite(this.disk.entries, write);
+    this.#writeHardState();
+    this.raft.logDurable(asIndex(this.disk.entries.length), newest.sequence);
+    this.#drain();
+  }
+
+  #writeHardState(): void {
+    const { entries } = this.disk;
+    const tail = tailOf(entries);
+    const lost = this.raft.lostPromise;
+    // A promise is never overwritten with a shorter log (protocol A2), yet a longer one is promised before it is acked.
+    this.disk.promise = lost !== null && !RaftLog.upToDate(tail, lost) ? lost : tail;
+    this.disk.commit = asIndex(Math.min(this.raft.commit, entries.length));
+  }
+
+  /** The process dies. Whoever keeps its messages drops those it still holds: they never left. */
+  crash(): void {
+    this.#raft = null;
+    this.#unwritten = [];
+    this.#ballot = null;
+    this.outcome = { ballots: [], writes: [], sent: [], reads: [] };
+  }
+
+  /** Starts from what is durable; with `loseFrom` the disk has forgotten its entries from there on. */
+  restart(loseFrom?: number): void {
+    if (loseFrom !== undefined) this.disk.entries.length = Math.min(this.disk.entries.length, loseFrom - 1);
+    const { ballot, entries, promise, commit } = this.disk;
+    this.#boots += 1;
+    this.#ballotsDurable = this.#ballotsAsked;
+    this.entries = [...entries];
+    const kept = promise.index === 0 || entries[promise.index - 1]?.hash === promise.hash;
+    this.#raft = new Raft({
+      ...this.#options,
+      self: this.id,
+      boot: asBootId(`${this.id}.${this.#boots}`),
+      configuration: { voters: this.voters },
+      ballot,
+      log: { base: emptyLog, last: tailOf(entries), runs: runsOf(entries), commit },
+      lostPromise: kept ? null : promise,
+      nowMs: () => 0,
+      lastEntryTimeMs: 0,
+      seal,
+      emptyPayloadHash: testHash(''),
+    });
+    this.#drain();
+  }
+
+  #drain(): void {
+    const ready = this.raft.ready();
+    if (ready.ballot !== null) {
+      this.#ballot = ready.ballot;
+      this.#ballotsAsked += 1;
+      this.outcome.ballots.push(ready.ballot);
+    }
+    for (const write of ready.writes) {
+      applyWrite(this.entries, write);
+      this.#unwritten.push(write);
+      this.outcome.writes.push(write);
+    }
+    for (const message of ready.messages) {
+      this.outcome.sent.push({ ballot: this.#ballotsAsked, message: this.#filled(message) });
+    }
+    this.outcome.reads.push(...ready.reads);
+  }
+
+  #filled(message: ReturnType<Raft['ready']>['messages'][number]): Message {
+    if (message.type !== 'append') return message;
+    const { lastIndex, ...append } = message;
+    return { ...append, entries: this.entries.slice(message.previousIndex, lastIndex) };
+  }
+}
+
+function applyWrite(entries: Entry[], write: LogWrite): void {
+  if (write.truncateFrom !== null) entries.length = write.truncateFrom - 1;
+  for (const entry of write.entries) {
+    if (entry.index !== entries.length + 1) throw new Error(`a write of ${entry.index} does not follow ${entries.length}`);
+    entries.push(entry);
+  }
+}
+
