@@ -24,7 +24,10 @@ export class JsonError extends Error {
  *
  * @throws JsonError when the text is not JSON or a known field holds something of another kind.
  */
-export function exportFromJson(text: Uint8Array, { anyValueDepthMax }: { readonly anyValueDepthMax: number } = limits): Uint8Array {
+export function exportFromJson(
+  text: Uint8Array,
+  { anyValueDepthMax }: { readonly anyValueDepthMax: number } = limits,
+): Uint8Array {
   const json = decodeText(text);
   const encode = (document: unknown, isExact: boolean): Uint8Array =>
     new JsonExport({ anyValueDepthMax, isExact, expectedBytes: text.length >>> 1 }).encode(document);
@@ -177,7 +180,8 @@ class JsonExport {
         break;
       }
       case 'enum': {
-        if (typeof content !== 'number') throw this.#error('must be an integer: OTLP JSON does not use the names of enum values');
+        if (typeof content !== 'number')
+          throw this.#error('must be an integer: OTLP JSON does not use the names of enum values');
         const value = this.#integer32(content, int32Min, int32Max);
         if (value === 0) return;
         writer.prependVarint64(BigInt(value));

@@ -78,7 +78,8 @@ export function readTrace(traces: Uint8Array): ReadSpan[] {
     const resource = toResource(readObject(resourceSpans, restOf(inResource), messageTag(2)));
     for (const inScope of nestedRanges(inResource, messageTag(2))) {
       const scope = toScope(readObject(scopeSpans, restOf(inScope), messageTag(2)));
-      for (const range of nestedRanges(inScope, messageTag(2))) spans.push(toSpan(readObject(span, range), resource, scope));
+      for (const range of nestedRanges(inScope, messageTag(2)))
+        spans.push(toSpan(readObject(span, range), resource, scope));
     }
   }
   return spans;
@@ -91,7 +92,11 @@ function restOf({ bytes, at, end }: WireReader): WireReader {
 function toResource(json: JsonObject): ReadResource {
   const attributes = attributesOf(objectOf(json, 'resource'));
   const serviceName = attributes.get('service.name');
-  return { serviceName: typeof serviceName === 'string' ? serviceName : '', attributes, schemaUrl: textOf(json, 'schemaUrl') };
+  return {
+    serviceName: typeof serviceName === 'string' ? serviceName : '',
+    attributes,
+    schemaUrl: textOf(json, 'schemaUrl'),
+  };
 }
 
 function toScope(json: JsonObject): ReadScope {

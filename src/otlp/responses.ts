@@ -6,14 +6,14 @@ import { putBytes, putTagged, putVarint, taggedSize, tagOf, varintSize, wireType
 
 export type OtlpEncoding = 'protobuf' | 'json';
 
+const contentTypes: Readonly<Record<OtlpEncoding, string>> = {
+  protobuf: 'application/x-protobuf',
+  json: 'application/json',
+};
+
 /** The Content-Type of a request or answer in `encoding`. */
 export function contentTypeOf(encoding: OtlpEncoding): string {
-  switch (encoding) {
-    case 'protobuf':
-      return 'application/x-protobuf';
-    case 'json':
-      return 'application/json';
-  }
+  return contentTypes[encoding];
 }
 
 /**
@@ -25,19 +25,14 @@ export function exportResponse(
   { rejectedSpans, message }: { readonly rejectedSpans: number; readonly message: string },
 ): Uint8Array {
   const isFullSuccess = rejectedSpans === 0 && message === '';
-  switch (encoding) {
-    case 'protobuf': {
-      if (isFullSuccess) return new Uint8Array(0);
-      return nested(1, countAndText(1, rejectedSpans, 2, message));
-    }
-    case 'json': {
-      const partialSuccess = {
-        ...(rejectedSpans > 0 && { rejectedSpans: String(rejectedSpans) }),
-        ...(message !== '' && { errorMessage: message }),
-      };
-      return jsonBytes(isFullSuccess ? {} : { partialSuccess });
-    }
+  if (encoding === 'protobuf') {
+    return isFullSuccess ? new Uint8Array(0) : nested(1, countAndText(1, rejectedSpans, 2, message));
   }
+  const partialSuccess = {
+    ...(rejectedSpans > 0 && { rejectedSpans: String(rejectedSpans) }),
+    ...(message !== '' && { errorMessage: message }),
+  };
+  return jsonBytes(isFullSuccess ? {} : { partialSuccess });
 }
 
 /** The body of an error: google.rpc.Status with a gRPC status code. */
@@ -45,12 +40,7 @@ export function statusBody(
   encoding: OtlpEncoding,
   { code, message }: { readonly code: number; readonly message: string },
 ): Uint8Array {
-  switch (encoding) {
-    case 'protobuf':
-      return countAndText(1, code, 2, message);
-    case 'json':
-      return jsonBytes({ code, message });
-  }
+  return encoding === 'protobuf' ? countAndText(1, code, 2, message) : jsonBytes({ code, message });
 }
 
 /** A message of one non-negative integer and one string, defaults left out. */

@@ -8,7 +8,17 @@
  */
 import { wireTypes, type WireType } from './wire.ts';
 
-export type ScalarType = 'string' | 'bytes' | 'id' | 'bool' | 'uint32' | 'fixed32' | 'enum' | 'int64' | 'fixed64' | 'double';
+export type ScalarType =
+  | 'string'
+  | 'bytes'
+  | 'id'
+  | 'bool'
+  | 'uint32'
+  | 'fixed32'
+  | 'enum'
+  | 'int64'
+  | 'fixed64'
+  | 'double';
 
 export interface FieldSchema {
   readonly number: number;
@@ -28,25 +38,23 @@ export interface MessageSchema {
   readonly fields: readonly FieldSchema[];
 }
 
+const wireTypeOfType: Readonly<Record<FieldSchema['type'], WireType>> = {
+  string: wireTypes.bytes,
+  bytes: wireTypes.bytes,
+  id: wireTypes.bytes,
+  message: wireTypes.bytes,
+  bool: wireTypes.varint,
+  uint32: wireTypes.varint,
+  enum: wireTypes.varint,
+  int64: wireTypes.varint,
+  fixed64: wireTypes.fixed64,
+  double: wireTypes.fixed64,
+  fixed32: wireTypes.fixed32,
+};
+
 /** The wire type of a field's values. */
 export function wireTypeOf(field: FieldSchema): WireType {
-  switch (field.type) {
-    case 'string':
-    case 'bytes':
-    case 'id':
-    case 'message':
-      return wireTypes.bytes;
-    case 'bool':
-    case 'uint32':
-    case 'enum':
-    case 'int64':
-      return wireTypes.varint;
-    case 'fixed64':
-    case 'double':
-      return wireTypes.fixed64;
-    case 'fixed32':
-      return wireTypes.fixed32;
-  }
+  return wireTypeOfType[field.type];
 }
 
 function scalar(number: number, name: string, type: ScalarType): FieldSchema {

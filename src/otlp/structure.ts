@@ -199,7 +199,9 @@ function isPlainKeyValue(bytes: Uint8Array, start: number, end: number): boolean
       return first < 0x80 && value + 4 + first === end;
     case intValueTag:
     case boolValueTag:
-      return value + 4 === end ? first < 0x80 : value + 5 === end && first >= 0x80 && (bytes[value + 4] as number) < 0x80;
+      return value + 4 === end
+        ? first < 0x80
+        : value + 5 === end && first >= 0x80 && (bytes[value + 4] as number) < 0x80;
     case doubleValueTag:
       return value + 11 === end;
     default:

@@ -109,18 +109,22 @@ function collect(slice: Uint8Array, traceId: Uint8Array, parts: PartTable, found
 function* sorting(found: readonly FoundSpan[]): Generator<void, readonly FoundSpan[], void> {
   let runs: (readonly FoundSpan[])[] = [];
   for (let at = 0; at < found.length; at += sortedAtOnce) {
-    runs.push(found.slice(at, at + sortedAtOnce).sort(compareKeys));
+    runs.push(found.slice(at, at + sortedAtOnce).toSorted(compareKeys));
     yield;
   }
   while (runs.length > 1) {
     const merged: (readonly FoundSpan[])[] = [];
-    for (let index = 0; index < runs.length; index += 2) merged.push(yield* mergingRuns(runs[index] ?? [], runs[index + 1] ?? []));
+    for (let index = 0; index < runs.length; index += 2)
+      merged.push(yield* mergingRuns(runs[index] ?? [], runs[index + 1] ?? []));
     runs = merged;
   }
   return runs[0] ?? [];
 }
 
-function* mergingRuns(left: readonly FoundSpan[], right: readonly FoundSpan[]): Generator<void, readonly FoundSpan[], void> {
+function* mergingRuns(
+  left: readonly FoundSpan[],
+  right: readonly FoundSpan[],
+): Generator<void, readonly FoundSpan[], void> {
   const merged: FoundSpan[] = [];
   let leftAt = 0;
   let rightAt = 0;
@@ -163,7 +167,10 @@ function withoutDuplicates(sorted: readonly FoundSpan[]): readonly FoundSpan[] {
 }
 
 function distinct(run: readonly FoundSpan[]): FoundSpan[] {
-  const hashed = run.map((span) => ({ span, hash: spanIdentity(span.part, span.slice.subarray(span.start, span.end)) }));
+  const hashed = run.map((span) => ({
+    span,
+    hash: spanIdentity(span.part, span.slice.subarray(span.start, span.end)),
+  }));
   hashed.sort((a, b) => Buffer.compare(a.hash, b.hash));
   return hashed
     .filter(({ hash }, index) => {
@@ -188,8 +195,12 @@ function encode(spans: readonly FoundSpan[]): Uint8Array {
   const resources = new Map<Uint8Array, ResourceGroup>();
   for (const span of spans) {
     const { resourcePart, scopePart } = span.part;
-    const resource = entryOf(resources, resourcePart, () => ({ resourcePart, scopes: new Map() }));
-    const scope = entryOf(resource.scopes, span.part, () => ({ scopePart, spans: [], bytes: scopePart.length }));
+    const resource = entryOf(resources, resourcePart, (): ResourceGroup => ({ resourcePart, scopes: new Map() }));
+    const scope = entryOf(resource.scopes, span.part, (): ScopeGroup => ({
+      scopePart,
+      spans: [],
+      bytes: scopePart.length,
+    }));
     scope.spans.push(span);
     scope.bytes += taggedSize(2, span.end - span.start);
   }

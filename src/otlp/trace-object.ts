@@ -43,14 +43,21 @@ export function readObject(message: MessageSchema, reader: WireReader, skipTag =
   return object;
 }
 
-function readInto(object: JsonObject, message: MessageSchema, reader: WireReader, skipTag: number, depth: number): void {
+function readInto(
+  object: JsonObject,
+  message: MessageSchema,
+  reader: WireReader,
+  skipTag: number,
+  depth: number,
+): void {
   if (depth > depthMax) throw new WireError(`messages are nested deeper than ${depthMax}`, reader.at);
   const { byTag, numbers } = fieldTableOf(message);
   while (reader.at < reader.end) {
     const tag = reader.readTag();
     const field = byTag.get(tag);
     if (tag === skipTag || !field) {
-      if (!field && numbers.has(tag >>> 3)) throw new WireError(`field ${tag >>> 3} has wire type ${tag & 7}, which the schema does not allow`, reader.at);
+      if (!field && numbers.has(tag >>> 3))
+        throw new WireError(`field ${tag >>> 3} has wire type ${tag & 7}, which the schema does not allow`, reader.at);
       reader.skip(tag);
     } else if (field.repeated) {
       const list = object[field.name];
@@ -115,8 +122,9 @@ function readScalar(field: FieldSchema, reader: WireReader): JsonValue {
       return jsonDouble(Buffer.from(reader.bytes.buffer, reader.bytes.byteOffset + at, 8).readDoubleLE());
     }
     case 'message':
-      throw new Error(`${field.name} is a message, not a scalar`);
+      break;
   }
+  throw new Error(`${field.name} is a message, not a scalar`);
 }
 
 function readBuffer(reader: WireReader): Buffer {

@@ -122,7 +122,8 @@ class ExportWalker {
         const end = this.#enter();
         this.#walkResourceSpans();
         reader.end = end;
-      } else if (tag >>> 3 === 1) throw new WireError(`field 1 has wire type ${tag & 7}, which the schema does not allow`, reader.at);
+      } else if (tag >>> 3 === 1)
+        throw new WireError(`field 1 has wire type ${tag & 7}, which the schema does not allow`, reader.at);
       else reader.skip(tag);
     }
     return {
@@ -234,7 +235,8 @@ class ExportWalker {
       const at = reader.at;
       const tag = bytes[at] as number;
       const length = at + 1 < end ? (bytes[at + 1] as number) : 0x80;
-      if (length < 0x80 && (tag === attributesTag || tag === nameTag || tag === parentSpanIdTag)) reader.at = at + 2 + length;
+      if (length < 0x80 && (tag === attributesTag || tag === nameTag || tag === parentSpanIdTag))
+        reader.at = at + 2 + length;
       else this.#noteField();
     }
   }
@@ -276,7 +278,8 @@ class ExportWalker {
     if (this.#spanIdLength !== spanIdBytes) return () => `span id must be 8 bytes, not ${this.#spanIdLength}`;
     if (this.#isZero(this.#spanIdAt, spanIdBytes)) return () => 'span id must not be all zero';
     if (this.#checker.tooDeep) return () => `attribute values must not be nested deeper than ${anyValueDepthMax}`;
-    if (sharedFault) return () => `attribute values of its ${sharedFault} must not be nested deeper than ${anyValueDepthMax}`;
+    if (sharedFault)
+      return () => `attribute values of its ${sharedFault} must not be nested deeper than ${anyValueDepthMax}`;
     return null;
   }
 

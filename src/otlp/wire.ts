@@ -11,8 +11,8 @@ export type WireType = (typeof wireTypes)[keyof typeof wireTypes];
 /** Groups nested in one unknown field; the depth at which protobuf implementations give up by default. */
 const groupDepthMax = 100;
 const varintBytesMax = 10;
-const twoTo28 = 2 ** 28;
-const twoTo32 = 2 ** 32;
+const shortVarintBytesMax = 5;
+const uint32Max = 0xffff_ffff;
 
 /** The bytes are not a well-formed protobuf message of the expected shape. */
 export class WireError extends Error {
@@ -44,20 +44,21 @@ export class WireReader {
   high = 0;
 
   constructor(bytes: Uint8Array, at = 0, end = bytes.length) {
-    if (!(at >= 0 && at <= end && end <= bytes.length)) throw new RangeError(`not a range of ${bytes.length} bytes: ${at}..${end}`);
+    if (!(at >= 0 && at <= end && end <= bytes.length))
+      throw new RangeError(`not a range of ${bytes.length} bytes: ${at}..${end}`);
     this.bytes = bytes;
     this.at = at;
     this.end = end;
   }
 
-  /** The next tag: field number * 8 + wire type. Refuses field 0, fields above 2^29 - 1 and unknown wire types. */
+  /** The next tag: field number * 8 + wire type. Refuses field 0, numbers above 2^29 - 1 and unknown wire types. */
   readTag(): number {
     const at = this.at;
     let tag = 0x80;
     if (at < this.end) tag = this.bytes[at] as number;
     if (tag < 0x80) this.at = at + 1;
     else tag = this.#readLongVarint();
-    if (tag < 8 || tag >= twoTo32) throw new WireError('a field number is outside 1 to 536870911', at);
+    if (tag < 8) throw new WireError('a field has number 0', at);
     if ((tag & 7) > 5) throw new WireError(`wire type ${tag & 7} does not exist`, at);
     return tag;
   }
@@ -69,7 +70,8 @@ export class WireReader {
     if (at < this.end) length = this.bytes[at] as number;
     if (length < 0x80) this.at = at + 1;
     else length = this.#readLongVarint();
-    if (length > this.end - this.at) throw new WireError(`a length of ${length} reaches past the end of its message`, at);
+    if (length > this.end - this.at)
+      throw new WireError(`a length of ${length} reaches past the end of its message`, at);
     return length;
   }
 
@@ -109,17 +111,18 @@ export class WireReader {
     const { bytes, at } = this;
     this.advance(4);
     return (
-      (((bytes[at] as number) |
+      ((bytes[at] as number) |
         ((bytes[at + 1] as number) << 8) |
         ((bytes[at + 2] as number) << 16) |
         ((bytes[at + 3] as number) << 24)) >>>
-      0)
+      0
     );
   }
 
   /** Moves over `count` bytes. */
   advance(count: number): void {
-    if (count > this.end - this.at) throw new WireError(`a value of ${count} bytes reaches past the end of its message`, this.at);
+    if (count > this.end - this.at)
+      throw new WireError(`a value of ${count} bytes reaches past the end of its message`, this.at);
     this.at += count;
   }
 
@@ -155,18 +158,18 @@ export class WireReader {
     }
   }
 
-  /** A varint from its first byte, exact below 2^35 and never below its true order of magnitude above. */
+  /** The varint of a tag or length: at most five bytes and 32 bits, as every writer makes it. */
   #readLongVarint(): number {
     const start = this.at;
     let value = 0;
-    let rest = 0;
-    for (let index = 0; ; index += 1) {
+    for (let index = 0, weight = 1; index < shortVarintBytesMax; index += 1, weight *= 0x80) {
       const byte = this.#nextVarintByte(start, index);
-      if (index < 4) value |= (byte & 0x7f) << (7 * index);
-      else if (index === 4) rest = byte & 0x7f;
-      else if ((byte & 0x7f) !== 0) rest = twoTo32;
-      if (byte < 0x80) return value + rest * twoTo28;
+      value += (byte & 0x7f) * weight;
+      if (byte >= 0x80) continue;
+      if (value > uint32Max) break;
+      return value;
     }
+    throw new WireError('a tag or length is longer than 32 bits', start);
   }
 
   #nextVarintByte(start: number, index: number): number {
