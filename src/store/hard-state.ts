@@ -41,7 +41,7 @@ const copies = 2;
 const formatVersion = 1;
 const lengthBytes = 4;
 
-interface Generation {
+export interface Generation {
   readonly counter: number;
   readonly state: HardState;
 }
@@ -74,7 +74,7 @@ export class HardStateFile {
   static async open(slots: SlotFile): Promise<HardStateFile> {
     const { slotBytes, slotCount } = hardStateSlots;
     invariant(slots.slotBytes === slotBytes && slots.slotCount === slotCount, 'the hard-state file has four slots of 4096 bytes');
-    const { newest, problem } = judge((await slots.read()).map(readSlot));
+    const { newest, problem } = readHardState(await slots.read());
     const file = new HardStateFile(slots, newest, problem);
     if (newest !== null) await file.write(newest.state);
     return file;
@@ -134,6 +134,11 @@ export class HardStateFile {
     await (this.#next ?? this.#writing)?.catch(() => undefined);
     await this.#slots.close();
   }
+}
+
+/** The newest intact generation in the slots of a hard-state file, and what is wrong with them. */
+export function readHardState(slots: readonly Uint8Array[]): { newest: Generation | null; problem: HardStateProblem } {
+  return judge(slots.map(readSlot));
 }
 
 /** What may never be taken back: an incarnation, a cluster, a term, a vote (thesis figure 3.1). */

@@ -1,0 +1,186 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { walkExport } from '../../src/otlp/walk.ts';
+import { realCodec } from '../../src/platform/real/codec.ts';
+import { blockIdOf, readBlockHeader } from '../../src/store/block.ts';
+import { BlockBuilder, type SealedBlock } from '../../src/store/block-builder.ts';
+import { BlockReader } from '../../src/store/block-reader.ts';
+import { DamagedError, UnsupportedFormatError } from '../../src/store/damaged.ts';
+import { fingerprintOf } from '../../src/store/fingerprint.ts';
+import { writeChecksum } from '../../src/store/record.ts';
+import { anyExports, exportOf, type SpanText, spansIn, traceIdOf } from './exports.ts';
+
+const builder = '0123456789abcdef'.repeat(2);
+const walkLimits = { spanBytesMax: 1 << 20, anyValueDepthMax: 32 };
+const targets = { blockRawBytesTarget: 3_000, frameRawBytesTarget: 600 };
+
+/** The blocks that these exports become, one builder after the other. */
+function build(exports: readonly (readonly SpanText[])[], options = targets): SealedBlock[] {
+  const blocks: SealedBlock[] = [];
+  let current = new BlockBuilder({ codec: realCodec, builder, ...options });
+  for (const spans of exports) {
+    const request = exportOf(spans);
+    const walked = walkExport(request, walkLimits);
+    let from = 0;
+    for (;;) {
+      from = current.add(request, walked, from);
+      if (from === walked.spanCount) break;
+      blocks.push(current.seal(blocks.length));
+      current = new BlockBuilder({ codec: realCodec, builder, ...options });
+    }
+  }
+  if (!current.isEmpty) blocks.push(current.seal(blocks.length));
+  return blocks;
+}
+
+const sorted = (spans: readonly SpanText[]): string[] => spans.map((span) => JSON.stringify(span)).toSorted();
+
+const oneTrace = (count: number, text = 'x'): SpanText[] =>
+  Array.from({ length: count }, (_, number) => ({ trace: 1, resource: 'r', scope: 's', text: `${number} ${text}`, startNs: 5, endNs: 9 }));
+
+const onlyBlock = (spans: readonly SpanText[]): Uint8Array => {
+  const [block] = build([spans], { blockRawBytesTarget: 1e6, frameRawBytesTarget: 600 });
+  if (block === undefined) throw new Error('there is no block');
+  return block.payload;
+};
+
+describe('block', () => {
+  test('every span comes back by its trace, under its resource and scope, once, however exports and blocks are cut', () => {
+    fc.assert(
+      fc.property(anyExports, (exports) => {
+        const readers = build(exports).map(({ payload }) => new BlockReader(payload, realCodec));
+        const all = exports.flat();
+        for (const trace of new Set(all.map((span) => span.trace))) {
+          const slices = readers.flatMap((reader) => reader.slicesOf(fingerprintOf(traceIdOf(trace))));
+          expect(sorted(slices.flatMap(spansIn))).toEqual(sorted(all.filter((span) => span.trace === trace)));
+        }
+        expect(readers.reduce((sum, { header }) => sum + header.spanCount, 0)).toBe(all.length);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('walking a block slice by slice gives the same, with the fingerprint of each', () => {
+    fc.assert(
+      fc.property(anyExports, (exports) => {
+        const spans: SpanText[] = [];
+        for (const { payload } of build(exports)) {
+          const reader = new BlockReader(payload, realCodec);
+          const named: number[] = [];
+          for (const { fingerprint, slice } of reader.slices()) {
+            named.push(fingerprint);
+            for (const span of spansIn(slice)) {
+              expect(fingerprintOf(traceIdOf(span.trace))).toBe(fingerprint);
+              spans.push(span);
+            }
+          }
+          expect(named).toEqual([...reader.fingerprints()]);
+          expect(new Set(named).size).toBe(reader.header.traceCount);
+        }
+        expect(sorted(spans)).toEqual(sorted(exports.flat()));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('the header names builder, counter, counts and time bounds', () => {
+    const spans = [
+      { trace: 1, resource: 'r', scope: 's', text: 'a', startNs: 70, endNs: 80 },
+      { trace: 2, resource: 'r', scope: 's', text: 'b', startNs: 50, endNs: 60 },
+      { trace: 1, resource: 'r', scope: 's', text: 'c', startNs: 60, endNs: 99 },
+    ];
+    const request = exportOf(spans);
+    const started = new BlockBuilder({ codec: realCodec, builder });
+    started.add(request, walkExport(request, walkLimits));
+    const { id, payload, spanCount } = started.seal(2 ** 33 + 7);
+    expect([id, spanCount]).toEqual([`${builder}:8589934599`, 3]);
+    expect(blockIdOf(payload)).toBe(id);
+    expect(readBlockHeader(payload)).toMatchObject({
+      id,
+      spanCount: 3,
+      traceCount: 2,
+      minStartUnixNano: 50n,
+      maxEndUnixNano: 99n,
+    });
+  });
+
+  test('several exports share a block; spans of one trace lie together', () => {
+    const [block, ...others] = build([oneTrace(2, 'first'), oneTrace(3, 'second')]);
+    expect(others).toEqual([]);
+    const slices = new BlockReader(block?.payload ?? new Uint8Array(0), realCodec).slicesOf(fingerprintOf(traceIdOf(1)));
+    expect(slices.map((slice) => spansIn(slice).length)).toEqual([5]);
+  });
+
+  test('a trace larger than a frame is cut into slices that fit, each with its resource', () => {
+    const spans = oneTrace(20, 'y'.repeat(100));
+    const slices = new BlockReader(onlyBlock(spans), realCodec).slicesOf(fingerprintOf(traceIdOf(1)));
+    expect(slices.length).toBeGreaterThan(3);
+    expect(slices.every((slice) => slice.length <= 650)).toBe(true);
+    expect(sorted(slices.flatMap(spansIn))).toEqual(sorted(spans));
+  });
+
+  test('only the frames of the trace asked for are opened', () => {
+    let opened = 0;
+    const counting = {
+      ...realCodec,
+      decompress: (frame: Uint8Array, rawBytes: number) => {
+        opened += 1;
+        return realCodec.decompress(frame, rawBytes);
+      },
+    };
+    const spans = Array.from({ length: 30 }, (_, trace) => ({ ...(oneTrace(1, 'z'.repeat(90))[0] as SpanText), trace: trace + 1 }));
+    const reader = new BlockReader(onlyBlock(spans), counting);
+    reader.slicesOf(fingerprintOf(traceIdOf(17)));
+    reader.slicesOf(fingerprintOf(traceIdOf(17)));
+    // Its own frame, and the one with the parts.
+    expect(opened).toBe(2);
+    expect(reader.slicesOf(fingerprintOf(traceIdOf(999)))).toEqual([]);
+    expect(opened).toBe(2);
+  });
+
+  test('what spans share is stored once, however many traces and exports share it', () => {
+    const spans = Array.from({ length: 20 }, (_, trace) => ({ ...(oneTrace(1)[0] as SpanText), trace: trace + 1, resource: 'r'.repeat(500) }));
+    const [block, ...others] = build([spans, spans]);
+    expect(others).toEqual([]);
+    expect(block?.rawBytes).toBeLessThan(targets.blockRawBytesTarget);
+  });
+
+  test('a span larger than a block is a block of its own', () => {
+    const blocks = build([[...oneTrace(3), ...oneTrace(1, 'y'.repeat(5_000)), ...oneTrace(3)]]);
+    expect(blocks.map(({ spanCount }) => spanCount)).toEqual([3, 1, 3]);
+  });
+
+  test('any changed byte and any cut is damage, found before or at the frame it hits', () => {
+    const payload = onlyBlock(oneTrace(20, 'y'.repeat(100)));
+    const readAll = (bytes: Uint8Array) => () => new BlockReader(bytes, realCodec).verifyFrames();
+    readAll(payload)();
+    for (let at = 0; at < payload.length; at += 1) {
+      const flipped = payload.slice();
+      flipped[at] = (flipped[at] ?? 0) ^ 0x10;
+      expect(readAll(flipped)).toThrow(DamagedError);
+      expect(readAll(payload.subarray(0, at))).toThrow(DamagedError);
+    }
+  });
+
+  test('a block of a newer version is refused, and not called damage (protocol B4)', () => {
+    const payload = onlyBlock(oneTrace(1)).slice();
+    const { headBytes } = readBlockHeader(payload);
+    payload[8] = 2;
+    writeChecksum(payload.subarray(0, headBytes));
+    expect(() => readBlockHeader(payload)).toThrow(UnsupportedFormatError);
+  });
+
+  test('a section that a reader does not know is skipped', () => {
+    const payload = onlyBlock(oneTrace(3));
+    const { headBytes } = readBlockHeader(payload);
+    const extra = Uint8Array.of(200, 0, 0, 0, 3, 1, 2, 3);
+    const longer = new Uint8Array(payload.length + extra.length);
+    longer.set(payload.subarray(0, headBytes));
+    longer.set(extra, headBytes);
+    longer.set(payload.subarray(headBytes), headBytes + extra.length);
+    const view = new DataView(longer.buffer);
+    view.setUint32(60, view.getUint32(60) + extra.length);
+    writeChecksum(longer.subarray(0, headBytes + extra.length));
+    expect(new BlockReader(longer, realCodec).slicesOf(fingerprintOf(traceIdOf(1))).flatMap(spansIn)).toHaveLength(3);
+  });
+});
