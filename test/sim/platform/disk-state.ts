@@ -1,0 +1,174 @@
+/**
+ * The platter of one simulated machine: outlives every boot, and is the simulator's to damage. A node reaches it through a
+ * `SimDisk`; here are the faults. All damage comes from the seed that is handed in, so a run repeats.
+ */
+import { bytesOf, keyOf, type ByteKey } from './ordered-bytes.ts';
+import { KeyValueState } from './key-value-state.ts';
+import type { SimRandom } from './random.ts';
+
+/** How slow a disk is: bounds of a uniform draw in virtual ms, with a rare long one. */
+export interface DiskLatency {
+  readonly readMs: readonly [number, number];
+  readonly writeMs: readonly [number, number];
+  readonly syncMs: readonly [number, number];
+  /** Probability of an operation that takes ten to fifty times as long. */
+  readonly slowChance: number;
+}
+
+export const defaultLatency: DiskLatency = { readMs: [0.02, 0.3], writeMs: [0.02, 0.2], syncMs: [0.2, 3], slowChance: 0.01 };
+
+export interface SlotState {
+  /** Bytes of the whole file. */
+  bytes: Uint8Array;
+  /** What each write so far replaced, newest last; few are kept. */
+  readonly before: { readonly first: number; readonly bytes: Uint8Array }[];
+}
+
+/** What a damage function hurt, for the fault atlas (protocol I3). */
+export interface Damage {
+  readonly store: string;
+  readonly keys: readonly Uint8Array[];
+}
+
+const sectorBytes = 512;
+const slotHistoryMax = 8;
+
+export class SimDiskState {
+  readonly keyValues = new Map<string, KeyValueState>();
+  readonly slotFiles = new Map<string, SlotState>();
+  latency: DiskLatency = defaultLatency;
+  /** Every write fails with this, per store or slot file name; `*` stands for all. */
+  readonly failWrites = new Map<string, 'io' | 'full'>();
+  /** No operation ends before this virtual time. */
+  stalledUntilMs = 0;
+  readonly #random: SimRandom;
+
+  constructor(random: SimRandom) {
+    this.#random = random;
+  }
+
+  keyValue(name: string): KeyValueState {
+    let state = this.keyValues.get(name);
+    if (state === undefined) this.keyValues.set(name, (state = new KeyValueState()));
+    return state;
+  }
+
+  /** The slot file `name` of `size` bytes, made of zeros when absent. */
+  slotFile(name: string, size: number): SlotState {
+    let file = this.slotFiles.get(name);
+    if (file === undefined) this.slotFiles.set(name, (file = { bytes: new Uint8Array(size), before: [] }));
+    if (file.bytes.length !== size) throw new Error(`the slot file ${name} has ${file.bytes.length} bytes, not ${size}`);
+    return file;
+  }
+
+  /** Looks, without a node and without time passing. */
+  peek(name: string, key: Uint8Array): Uint8Array | undefined {
+    return this.keyValues.get(name)?.contents.get(keyOf(key));
+  }
+
+  /** All pairs of a store, ascending, without time passing. */
+  entries(name: string): [key: Uint8Array, value: Uint8Array][] {
+    const contents = this.keyValues.get(name)?.contents;
+    if (contents === undefined) return [];
+    return contents.all().map((key) => [bytesOf(key), contents.get(key) ?? new Uint8Array(0)]);
+  }
+
+  /** No operation ends before `untilMs`. */
+  stall(untilMs: number): void {
+    this.stalledUntilMs = Math.max(this.stalledUntilMs, untilMs);
+  }
+
+  /** Writes to `name` (or `*`) fail from now on: a dying device, or no space. */
+  fail(name: string, how: 'io' | 'full'): void {
+    this.failWrites.set(name, how);
+  }
+
+  heal(): void {
+    this.failWrites.clear();
+    this.stalledUntilMs = 0;
+  }
+
+  /** The machine lost power: of what was written and not synced, any subset is gone. `SimDisk.crash` calls it by itself. */
+  losePower(): void {
+    for (const state of this.keyValues.values()) state.losePower(this.#random);
+  }
+
+  /** The disk was replaced by an empty one. */
+  wipe(): void {
+    this.keyValues.clear();
+    this.slotFiles.clear();
+  }
+
+  /** The effect of one of the newest batches is gone, though it was synced: `age` 0 is the newest. Null when there is none. */
+  vanish(name: string, age?: number): Damage | null {
+    const state = this.keyValues.get(name);
+    const history = state?.history ?? [];
+    const victim = history.at(-1 - (age ?? this.#random.below(Math.max(1, history.length))));
+    if (state === undefined || victim === undefined) return null;
+    return { store: name, keys: state.keepOnly((batch) => batch !== victim).map(bytesOf) };
+  }
+
+  /** The write-ahead log was cut: the newest `count` batches are gone. Null when there were none. */
+  cutLog(name: string, count?: number): Damage | null {
+    const state = this.keyValues.get(name);
+    if (state === undefined || state.history.length === 0) return null;
+    const left = state.history.length - Math.min(state.history.length, count ?? 1 + this.#random.below(state.history.length));
+    const kept = new Set(state.history.slice(0, left));
+    return { store: name, keys: state.keepOnly((batch) => kept.has(batch)).map(bytesOf) };
+  }
+
+  /** One bit of one value in [gte, lt) of a store is not what it was. Null when there is no value with a bit. */
+  flipBit(name: string, range?: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Damage | null {
+    const contents = this.keyValues.get(name)?.contents;
+    if (contents === undefined) return null;
+    const inRange = range === undefined ? contents.all() : contents.keys(keyOf(range.gte), keyOf(range.lt));
+    const keys = inRange.filter((key: ByteKey) => (contents.get(key)?.length ?? 0) > 0);
+    if (keys.length === 0) return null;
+    const key = this.#random.pick(keys);
+    const value = contents.get(key);
+    // In place: the history holds the same bytes, so no later loss heals them.
+    if (value !== undefined) this.#flipIn(value, 0, value.length);
+    return { store: name, keys: [bytesOf(key)] };
+  }
+
+  /** One bit of one slot is not what it was. False when the file is not there. */
+  flipSlotBit(name: string, slot: number, slotBytes: number): boolean {
+    const file = this.slotFiles.get(name);
+    if (file === undefined) return false;
+    this.#flipIn(file.bytes, slot * slotBytes, slotBytes);
+    return true;
+  }
+
+  /** The last `count` slot writes went nowhere though the disk said they were done. False when it remembers fewer. */
+  revertSlotWrites(name: string, count: number): boolean {
+    const file = this.slotFiles.get(name);
+    if (file === undefined || file.before.length < count) return false;
+    for (let n = 0; n < count; n++) {
+      const write = file.before.pop();
+      if (write !== undefined) file.bytes.set(write.bytes, write.first);
+    }
+    return true;
+  }
+
+  /** Called by the disk handle: a slot write is done. */
+  writeSlots(file: SlotState, offset: number, bytes: Uint8Array): void {
+    file.before.push({ first: offset, bytes: file.bytes.slice(offset, offset + bytes.length) });
+    if (file.before.length > slotHistoryMax) file.before.shift();
+    file.bytes.set(bytes, offset);
+  }
+
+  /** Called by the disk handle: a slot write was cut short. Each sector is old or new; after a power loss, or garbage. */
+  tearSlots(file: SlotState, offset: number, bytes: Uint8Array, powerLost: boolean): void {
+    for (let at = 0; at < bytes.length; at += sectorBytes) {
+      const sector = bytes.subarray(at, at + sectorBytes);
+      const fate = this.#random.below(powerLost ? 9 : 8);
+      if (fate < 4) continue;
+      file.bytes.set(fate < 8 ? sector : this.#random.bytes(sector.length), offset + at);
+    }
+  }
+
+  #flipIn(bytes: Uint8Array, from: number, length: number): void {
+    const at = from + this.#random.below(length);
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << this.#random.below(8));
+  }
+}

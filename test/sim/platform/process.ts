@@ -1,0 +1,87 @@
+/**
+ * One run of one node's process, from boot to crash. Everything that happens *to* the node (timers, completions, bytes)
+ * passes through `whenRunning`, so a paused process sees nothing until it goes on, and a dead one never again.
+ */
+import type { SimScheduler } from './scheduler.ts';
+
+export class SimProcess {
+  readonly scheduler: SimScheduler;
+  /** Virtual time of the boot. */
+  readonly bootMs: number;
+  #alive = true;
+  #paused = false;
+  #held: (() => void)[] = [];
+  #draining = false;
+
+  constructor(scheduler: SimScheduler) {
+    this.scheduler = scheduler;
+    this.bootMs = scheduler.nowMs;
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Does `action` now, or once the process runs again, in order; never when it dies first. */
+  whenRunning(action: () => void): void {
+    if (!this.#alive) return;
+    if (this.#paused || this.#held.length > 0) this.#held.push(action);
+    else action();
+  }
+
+  /** `whenRunning`, as an event `delayMs` from now. */
+  after(delayMs: number, action: () => void): () => void {
+    let cancelled = false;
+    const cancelEvent = this.scheduler.after(delayMs, () =>
+      this.whenRunning(() => {
+        if (!cancelled) action();
+      }),
+    );
+    return () => {
+      cancelled = true;
+      cancelEvent();
+    };
+  }
+
+  /** SIGSTOP, or a loop that is stuck. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** SIGCONT: what was held happens now, each thing an event of its own, before anything newer. */
+  resume(): void {
+    this.#paused = false;
+    if (!this.#draining) this.#drain();
+  }
+
+  pauseFor(durationMs: number): void {
+    this.pause();
+    this.scheduler.after(durationMs, () => this.resume());
+  }
+
+  /** The process is gone. Nothing that was pending reaches it; its promises stay open for ever. */
+  kill(): void {
+    this.#alive = false;
+    this.#held = [];
+  }
+
+  #drain(): void {
+    this.#draining = this.#held.length > 0;
+    if (!this.#draining) return;
+    this.scheduler.after(0, () => {
+      if (this.#paused) {
+        this.#draining = false;
+        return;
+      }
+      const action = this.#held[0];
+      // It leaves the line only when it is done: until then newer things must queue behind it.
+      action?.();
+      this.#held.shift();
+      this.#drain();
+    });
+  }
+}
