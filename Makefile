@@ -43,4 +43,4 @@ bench: install ## acked spans a second, latencies and costs on this machine
 	@node bench/main.ts
 
 demo: install ## three nodes, real spans, a killed leader, nothing lost
-	@node cluster/demo.ts
+	@node demo/main.ts

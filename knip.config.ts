@@ -2,8 +2,15 @@
 import type { KnipConfig } from 'knip';
 
 const config: KnipConfig = {
-  entry: ['src/cli/main.ts!', 'cluster/*.ts!', 'bench/main.ts', 'test/sim/main.ts', 'test/tooling/*.ts'],
-  project: ['src/**/*.ts!', 'cluster/**/*.ts!', 'bench/**/*.ts', 'test/**/*.ts'],
+  entry: [
+    'src/cli/main.ts!',
+    'cluster/*.ts!',
+    'bench/main.ts',
+    'demo/main.ts',
+    'test/sim/main.ts',
+    'test/tooling/*.ts',
+  ],
+  project: ['src/**/*.ts!', 'cluster/**/*.ts!', 'bench/**/*.ts', 'demo/**/*.ts', 'test/**/*.ts'],
   ignoreExportsUsedInFile: { interface: true, type: true },
   ignoreBinaries: ['make'],
   rules: {

@@ -162,7 +162,7 @@ function parseNodeId(text: string): string | Refusal {
 }
 
 /** `HOST:PORT`, the host an IPv4 address, a name or an IPv6 address in brackets. */
-export function parseAddress(text: string): Address | Refusal {
+function parseAddress(text: string): Address | Refusal {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);

@@ -6,7 +6,7 @@ import { fetchJson } from './fetch-json.ts';
 import { formatTable } from './table.ts';
 
 /** The answer of `GET /api/v1/cluster` as far as this command shows it; null is not known to that node. */
-export interface ClusterStatus {
+interface ClusterStatus {
   readonly mode: string;
   readonly id: string;
   readonly role: string;
@@ -37,7 +37,7 @@ export const clusterStatus: CommandModule = {
   },
 };
 
-export function renderStatus(status: ClusterStatus): string {
+function renderStatus(status: ClusterStatus): string {
   const leader = status.leader === null ? 'no leader' : `leader ${status.leader}`;
   const head = `mode ${status.mode}, ${leader}, term ${status.term}, commit ${status.commitIndex}`;
   const told = `as ${status.id} sees it (${status.role}, applied ${status.appliedIndex})`;

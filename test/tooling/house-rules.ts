@@ -39,7 +39,10 @@ const houses: Readonly<Record<string, House>> = {
   'src/raft/core': { ours: [], packages: [] },
   'src/raft': { ours: ['src/store', 'src/transport/transport.ts', ...seams, ...common], packages: pureModules },
   'src/ap': { ours: ['src/store', 'src/transport/transport.ts', ...seams, ...common], packages: pureModules },
-  'src/traces': { ours: ['src/raft', 'src/store', 'src/otlp', ...seams, ...common], packages: pureModules },
+  'src/traces': {
+    ours: ['src/raft', 'src/store', 'src/otlp', 'src/transport/transport.ts', ...seams, ...common],
+    packages: pureModules,
+  },
   'src/api': {
     ours: [
       'src/traces',
