@@ -49,7 +49,9 @@ export interface LoadResult {
   readonly skipped: number;
 }
 
-export type ToLoad = { readonly kind: 'setup'; readonly setup: LoadSetup } | { readonly kind: 'run'; readonly order: LoadOrder };
+export type ToLoad =
+  | { readonly kind: 'setup'; readonly setup: LoadSetup }
+  | { readonly kind: 'run'; readonly order: LoadOrder };
 export type FromLoad =
   | { readonly kind: 'ready'; readonly bytesPerSpan: number }
   | { readonly kind: 'result'; readonly result: LoadResult };

@@ -46,7 +46,7 @@ class Load {
     for (let n = 0; ; n += 1) {
       const dueMs = startedMs + (n * 1_000) / perSecond;
       if (dueMs >= endMs) break;
-      while (performance.now() < dueMs) await pause(dueMs - performance.now());
+      while (performance.now() < dueMs) await pause(Math.max(1, dueMs - performance.now()));
       if (waiting.size >= openLoopWaitingMax) {
         tally.skipped += 1;
         continue;
@@ -67,7 +67,13 @@ class Load {
       const client = this.#clients[(sender + attempt) % this.#clients.length];
       if (client === undefined) throw new Error('there are no nodes to send to');
       try {
-        const answer = await client.send({ method: 'POST', path: '/v1/traces', headers, body, timeoutMs: exportTimeoutMs });
+        const answer = await client.send({
+          method: 'POST',
+          path: '/v1/traces',
+          headers,
+          body,
+          timeoutMs: exportTimeoutMs,
+        });
         if (answer.status === 200) {
           // An empty answer has no partial_success: every span was taken.
           if (answer.body.length > 0) tally.failed(`partial success: ${answer.body.toString('latin1')}`);
@@ -101,7 +107,11 @@ class Load {
       const sinceMs = performance.now();
       try {
         const path = `/api/v1/traces/${traceId}`;
-        const answer = await client.send({ path, headers: { accept: 'application/x-protobuf' }, timeoutMs: lookupTimeoutMs });
+        const answer = await client.send({
+          path,
+          headers: { accept: 'application/x-protobuf' },
+          timeoutMs: lookupTimeoutMs,
+        });
         if (answer.status === 200 && answer.body.includes(spanId)) tally.lookups.push(performance.now() - sinceMs);
         else if (answer.status === 200 || answer.status === 404) tally.lookupsWrong += 1;
         else tally.failed(`lookup answered ${answer.status}: ${answer.body.toString('latin1').slice(0, 200)}`);
@@ -160,7 +170,7 @@ class Tally {
 }
 
 function latency(samples: readonly number[]): Latency {
-  const sorted = Float64Array.from(samples).sort();
+  const sorted = Float64Array.from(samples).toSorted();
   const at = (share: number): number => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
   return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: at(1) };
 }

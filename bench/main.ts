@@ -160,7 +160,11 @@ async function cleanUp(): Promise<void> {
 function natural(name: 'seconds' | 'in-flight' | 'batch' | 'nodes'): number {
   const value = Number(values[name]);
   if (Number.isSafeInteger(value) && value >= 1) return value;
-  console.error(`--${name} must be a natural number, not ${values[name]}.`);
+  return refuse(`--${name} must be a natural number, not ${values[name]}.`);
+}
+
+function refuse(sentence: string): never {
+  console.error(sentence);
   process.exit(2);
 }
 

@@ -1,6 +1,16 @@
 /** What the kernel knows of the servers and the disk: CPU time, memory, stored bytes, the price of a sync. Linux only. */
 import { execFileSync } from 'node:child_process';
-import { closeSync, fdatasyncSync, openSync, readdirSync, readFileSync, statfsSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statfsSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 
@@ -18,7 +28,8 @@ export function cpuUs(pid: number): number {
 /** Anonymous and shared memory in MiB: what the process itself holds, without files that LevelDB maps. */
 export function memoryMiB(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN);
+  const kib = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN);
   return (kib('RssAnon') + kib('RssShmem')) / 1024;
 }
 

@@ -43,7 +43,10 @@ export function render(result: BenchResult): string {
   const head = ['', 'spans/s', 'MB/s', 'CPU us/span', 'ack p50 / p99 ms', 'lookup p50 / p99 ms', 'loop p99 ms'];
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
   const line = (row: readonly string[]): string =>
-    row.map((cell, n) => (n === 0 ? cell.padEnd(widths[n] ?? 0) : cell.padStart(widths[n] ?? 0))).join('   ').trimEnd();
+    row
+      .map((cell, n) => (n === 0 ? cell.padEnd(widths[n] ?? 0) : cell.padStart(widths[n] ?? 0)))
+      .join('   ')
+      .trimEnd();
   const memory = result.phases.reduce<Record<string, number>>((highest, phase) => {
     for (const [id, mib] of Object.entries(phase.memoryMiB)) highest[id] = Math.max(highest[id] ?? 0, mib);
     return highest;
@@ -54,8 +57,11 @@ export function render(result: BenchResult): string {
         for (const [key, count] of Object.entries(pick(phase))) sum[key] = (sum[key] ?? 0) + count;
         return sum;
       }, {}),
-    ).map(([key, count]) => `${count} x ${key}`).join(', ') || 'none';
-  const sum = (pick: (phase: Phase) => number): number => result.phases.reduce((total, phase) => total + pick(phase), 0);
+    )
+      .map(([key, count]) => `${count} x ${key}`)
+      .join(', ') || 'none';
+  const sum = (pick: (phase: Phase) => number): number =>
+    result.phases.reduce((total, phase) => total + pick(phase), 0);
   const share = (100 * stored.bytesPerNode) / stored.otlpBytes;
   return [
     `${result.nodes} nodes, cp, OTLP/protobuf over HTTP to all of them, ${result.spansPerBatch} spans an export, ` +
@@ -70,12 +76,16 @@ export function render(result: BenchResult): string {
     `stored per node          ${number(share, 1)} % of the OTLP bytes (${megabytes(stored.bytesPerNode)} of ` +
       `${megabytes(stored.otlpBytes)}, ${stored.spans.toLocaleString('en')} spans, index included` +
       `${stored.ballastBytesPerNode > 0 ? `; a ballast file of ${megabytes(stored.ballastBytesPerNode)} not counted` : ''})`,
-    `memory, anonymous + shared, highest  ${Object.entries(memory).map(([id, mib]) => `${id} ${mib.toFixed(0)} MiB`).join(', ')} (${result.leader} leads)`,
+    `memory, anonymous + shared, highest  ${Object.entries(memory)
+      .map(([id, mib]) => `${id} ${mib.toFixed(0)} MiB`)
+      .join(', ')} (${result.leader} leads)`,
     `elections during the run ${result.elections}`,
     `sent again after         ${merged((phase) => phase.load.retries)}`,
     `errors                   ${merged((phase) => phase.load.errors)}`,
     `acked but not shown      ${sum((phase) => phase.load.lookupsWrong)} of ${sum((phase) => phase.load.lookup.count).toLocaleString('en')} lookups`,
-    ...(sum((phase) => phase.load.skipped) > 0 ? [`open loop fell behind    ${sum((phase) => phase.load.skipped)} exports not begun`] : []),
+    ...(sum((phase) => phase.load.skipped) > 0
+      ? [`open loop fell behind    ${sum((phase) => phase.load.skipped)} exports not begun`]
+      : []),
   ].join('\n');
 }
 

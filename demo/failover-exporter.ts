@@ -7,8 +7,8 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base';
 
 type ExportResult = Parameters<Parameters<SpanExporter['export']>[1]>[0];
+/** ExportResultCode.SUCCESS, of a package that applications do not depend on themselves. */
 const succeeded = 0;
-const failed = 1;
 
 /** The SDK's own retries end after this long; then another node is tried. */
 const exporterTimeoutMs = 2_500;
@@ -31,7 +31,9 @@ export class FailoverExporter implements SpanExporter {
   #resent = 0;
 
   constructor({ urls, firstNode, onAck }: { urls: readonly string[]; firstNode: number; onAck: (ack: Ack) => void }) {
-    this.#exporters = urls.map((url) => new OTLPTraceExporter({ url: `${url}/v1/traces`, timeoutMillis: exporterTimeoutMs }));
+    this.#exporters = urls.map(
+      (url) => new OTLPTraceExporter({ url: `${url}/v1/traces`, timeoutMillis: exporterTimeoutMs }),
+    );
     this.#node = firstNode % urls.length;
     this.#onAck = onAck;
   }
@@ -59,20 +61,19 @@ export class FailoverExporter implements SpanExporter {
   }
 
   async #exportSomewhere(spans: ReadableSpan[]): Promise<ExportResult> {
-    let result: ExportResult = { code: failed };
-    for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+    for (let attempt = 1; ; attempt += 1) {
       const node = this.#node;
       const exporter = this.#exporters[node];
       if (exporter === undefined) throw new Error('there is no node to export to');
       const sentMs = performance.now();
-      result = await new Promise<ExportResult>((resolve) => exporter.export(spans, resolve));
-      if (result.code === succeeded) {
+      const result = await new Promise<ExportResult>((resolve) => exporter.export(spans, resolve));
+      if (Object.is(result.code, succeeded)) {
         this.#onAck({ spans, node, sentMs, ackedMs: performance.now() });
         return result;
       }
+      if (attempt === attemptsMax) return result;
       this.#resent += 1;
       if (this.#node === node) this.#node = (node + 1) % this.#exporters.length;
     }
-    return result;
   }
 }

@@ -54,7 +54,8 @@ export class Ledger {
 
   /** The first whole trace of which something was acknowledged only after `afterMs`. */
   firstAckedAfter(afterMs: number): Order | undefined {
-    return this.#traces.values().find((trace) => isWhole(trace) && !trace.order.failed && trace.lastAckMs > afterMs)?.order;
+    return this.#traces.values().find((trace) => isWhole(trace) && !trace.order.failed && trace.lastAckMs > afterMs)
+      ?.order;
   }
 
   /** Looks up, linearizable, every trace of which a span was acknowledged, through one node. */

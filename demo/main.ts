@@ -36,7 +36,8 @@ try {
   const lost = await demonstrate();
   await cleanUp();
   if (lost === 0) say('', styleText(['green', 'bold'], 'Nothing was lost.'));
-  else say('', `${styleText(['red', 'bold'], `${lost} spans were lost, repeated or made up.`)} That must never happen.`);
+  else
+    say('', `${styleText(['red', 'bold'], `${lost} spans were lost, repeated or made up.`)} That must never happen.`);
   process.exitCode = lost === 0 ? 0 : 1;
 } catch (error) {
   // While cleaning up, whatever was under way fails; the reason has been told then.
@@ -63,7 +64,9 @@ async function demonstrate(): Promise<number> {
     if (ack.sentMs > killedMs && through !== leader.id) failover ??= { ms: ack.ackedMs - killedMs, through };
   };
   const urls = clients.map(({ url }) => url);
-  const exporters = services.map((service, n) => [service, new FailoverExporter({ urls, firstNode: n, onAck })] as const);
+  const exporters = services.map(
+    (service, n) => [service, new FailoverExporter({ urls, firstNode: n, onAck })] as const,
+  );
   const exporterOf = new Map(exporters);
   const shop = new Shop((service) => {
     const exporter = exporterOf.get(service);
@@ -84,16 +87,26 @@ async function demonstrate(): Promise<number> {
   const survivors = clients.filter(({ id }) => id !== leader.id);
   const successor = await agreedLeader(survivors);
   const resent = exporters.reduce((sum, [, exporter]) => sum + exporter.resent, 0);
-  step(`${failover.ms.toFixed(0)} ms later`, `the first ack after the kill, through ${failover.through}; ${successor.id} leads now, term ${successor.term}`);
-  step('The shop closes', `${count(ledger.spansAcked)} of ${count(ledger.spansSent)} spans acked, ${count(ledger.tracesAcked)} whole traces; ${resent} exports sent again elsewhere`);
-  if (ledger.spansAcked < ledger.spansSent) say(`  ${count(ledger.spansSent - ledger.spansAcked)} spans were never acked: their senders know.`);
+  step(
+    `${failover.ms.toFixed(0)} ms later`,
+    `the first ack after the kill, through ${failover.through}; ${successor.id} leads now, term ${successor.term}`,
+  );
+  step(
+    'The shop closes',
+    `${count(ledger.spansAcked)} of ${count(ledger.spansSent)} spans acked, ${count(ledger.tracesAcked)} whole traces; ${resent} exports sent again elsewhere`,
+  );
+  if (ledger.spansAcked < ledger.spansSent)
+    say(`  ${count(ledger.spansSent - ledger.spansAcked)} spans were never acked: their senders know.`);
 
   let wrong = 0;
   for (const client of survivors) wrong += tell(client.id, await ledger.verify(client), ledger);
   const restartMs = performance.now();
   const revived = started.node(leader.id);
   await revived.start();
-  step(`${leader.id} is back`, `on its own disk, ready after ${((performance.now() - restartMs) / 1_000).toFixed(1)} s`);
+  step(
+    `${leader.id} is back`,
+    `on its own disk, ready after ${((performance.now() - restartMs) / 1_000).toFixed(1)} s`,
+  );
   const client = clients.find(({ id }) => id === leader.id);
   if (client === undefined) throw new Error(`${leader.id} has no client`);
   await eventually(`${leader.id} to answer`, async () => client.isReady());

@@ -45,7 +45,9 @@ export class Shop {
           'service.instance.id': `${service}-1`,
           'deployment.environment.name': 'demo',
         }),
-        spanProcessors: [new BatchSpanProcessor(exporterOf(service), { scheduledDelayMillis: 40, maxExportBatchSize: 128 })],
+        spanProcessors: [
+          new BatchSpanProcessor(exporterOf(service), { scheduledDelayMillis: 40, maxExportBatchSize: 128 }),
+        ],
       });
     this.#providers = {
       frontend: provider('frontend'),
@@ -65,7 +67,11 @@ export class Shop {
     const slow = 1 + (number % 7) / 5;
     const startMs = Date.now() - 400;
     const spans: Span[] = [];
-    const within = (parent: Context, step: Step, inside: (own: Context, span: Span) => void = () => undefined): void => {
+    const within = (
+      parent: Context,
+      step: Step,
+      inside: (own: Context, span: Span) => void = () => undefined,
+    ): void => {
       const tracer = this.#providers[step.service].getTracer('shop', '1.4.2');
       const { name, kind, attributes } = step;
       const span = tracer.startSpan(name, { kind, attributes, startTime: startMs + step.from * slow }, parent);
@@ -78,8 +84,17 @@ export class Shop {
     };
 
     const page: Step = {
-      service: 'frontend', name: 'POST /checkout', kind: SpanKind.SERVER, from: 0, to: 96,
-      attributes: { 'http.request.method': 'POST', 'http.route': '/checkout', 'http.response.status_code': failed ? 402 : 200, 'user.id': `customer-${number % 41}` },
+      service: 'frontend',
+      name: 'POST /checkout',
+      kind: SpanKind.SERVER,
+      from: 0,
+      to: 96,
+      attributes: {
+        'http.request.method': 'POST',
+        'http.route': '/checkout',
+        'http.response.status_code': failed ? 402 : 200,
+        'user.id': `customer-${number % 41}`,
+      },
     };
     within(ROOT_CONTEXT, page, (inPage, pageSpan) => {
       if (failed) fail(pageSpan, 'the order was not placed');
@@ -92,14 +107,29 @@ export class Shop {
         within(inOrder, query('checkout', 'INSERT orders', 'postgresql', 20, 27));
         within(inOrder, call('payment', 'Charge', 30, 62), (inCharge, chargeSpan) => {
           this.#lastPayment = chargeSpan.spanContext();
-          within(inCharge, {
-            service: 'payment', name: 'POST bank.example/charges', kind: SpanKind.CLIENT, from: 33, to: 60,
-            attributes: { 'server.address': 'bank.example', 'http.response.status_code': failed ? 402 : 201, 'payment.amount': 19.5 + number % 80 },
-          }, (_, bankSpan) => {
-            if (!failed) return;
-            bankSpan.recordException({ name: 'CardDeclined', message: 'the bank refused the card' }, startMs + 58 * slow);
-            fail(bankSpan, 'card declined');
-          });
+          within(
+            inCharge,
+            {
+              service: 'payment',
+              name: 'POST bank.example/charges',
+              kind: SpanKind.CLIENT,
+              from: 33,
+              to: 60,
+              attributes: {
+                'server.address': 'bank.example',
+                'http.response.status_code': failed ? 402 : 201,
+                'payment.amount': 19.5 + (number % 80),
+              },
+            },
+            (_, bankSpan) => {
+              if (!failed) return;
+              bankSpan.recordException(
+                { name: 'CardDeclined', message: 'the bank refused the card' },
+                startMs + 58 * slow,
+              );
+              fail(bankSpan, 'card declined');
+            },
+          );
           if (failed) fail(chargeSpan, 'card declined');
         });
         if (failed) {
@@ -108,12 +138,17 @@ export class Shop {
         }
         within(inOrder, call('shipping', 'ShipOrder', 65, 84), (inShipping, shippingSpan) => {
           // A parcel belongs to the payment that released it: a link across the tree.
-          if (this.#lastPayment !== undefined) shippingSpan.addLink({ context: this.#lastPayment, attributes: { reason: 'paid by' } });
+          if (this.#lastPayment !== undefined)
+            shippingSpan.addLink({ context: this.#lastPayment, attributes: { reason: 'paid by' } });
           shippingSpan.addEvent('label printed', { carrier: number % 2 === 0 ? 'bike' : 'van' }, startMs + 80 * slow);
           within(inShipping, query('shipping', 'INSERT parcels', 'postgresql', 68, 76));
         });
         within(inOrder, {
-          service: 'checkout', name: 'publish order.placed', kind: SpanKind.PRODUCER, from: 85, to: 88,
+          service: 'checkout',
+          name: 'publish order.placed',
+          kind: SpanKind.PRODUCER,
+          from: 85,
+          to: 88,
           attributes: { 'messaging.system': 'rabbitmq', 'messaging.destination.name': 'order.placed' },
         });
       });

@@ -6,7 +6,10 @@
 import type { History, HistoryOperation } from '../support/history.ts';
 
 export function linearizableByBruteForce(history: History): boolean {
-  return search(history.filter((operation) => operation.kind === 'read' || operation.outcome !== 'fail'), new Set());
+  return search(
+    history.filter((operation) => operation.kind === 'read' || operation.outcome !== 'fail'),
+    new Set(),
+  );
 }
 
 /** May `operations` be ordered legally when `state` is what has been added already? */

@@ -5,14 +5,31 @@ import type { AddOutcome, History, HistoryOperation, ReadConsistency } from '../
 import { linearizableByBruteForce } from './brute-force.ts';
 
 const add = (element: string, start: number, end: number, outcome: AddOutcome = 'ok'): HistoryOperation => ({
-  kind: 'add', client: `writer of ${element}`, trace: 't', element, outcome,
-  start, end: outcome === 'unknown' ? Infinity : end, startMs: start, endMs: end,
+  kind: 'add',
+  client: `writer of ${element}`,
+  trace: 't',
+  element,
+  outcome,
+  start,
+  end: outcome === 'unknown' ? Infinity : end,
+  startMs: start,
+  endMs: end,
 });
 const read = (
-  elements: string, start: number, end: number, consistency: ReadConsistency = 'linearizable',
+  elements: string,
+  start: number,
+  end: number,
+  consistency: ReadConsistency = 'linearizable',
 ): HistoryOperation => ({
-  kind: 'read', client: `reader at ${start}`, trace: 't', elements: [...elements], consistency,
-  start, end, startMs: start, endMs: end,
+  kind: 'read',
+  client: `reader at ${start}`,
+  trace: 't',
+  elements: [...elements],
+  consistency,
+  start,
+  end,
+  startMs: start,
+  endMs: end,
 });
 const fault = (...history: HistoryOperation[]): string => {
   const verdict = checkHistory(history);
@@ -92,7 +109,10 @@ const smallHistory: fc.Arbitrary<History> = fc.boolean().chain((noise) => {
   const outcome = fc.constantFrom<AddOutcome>('ok', 'ok', 'ok', 'unknown', 'fail');
   const adds = fc.array(fc.tuple(element, when, outcome), { minLength: 1, maxLength: 4 });
   const consistency = fc.constantFrom<ReadConsistency>('linearizable', 'linearizable', 'stale');
-  const reads = fc.array(fc.tuple(when, consistency, fc.double({ min: 0, max: 1, noNaN: true }), fc.subarray(['a', 'b', 'c'])), { maxLength: 4 });
+  const reads = fc.array(
+    fc.tuple(when, consistency, fc.double({ min: 0, max: 1, noNaN: true }), fc.subarray(['a', 'b', 'c'])),
+    { maxLength: 4 },
+  );
   return fc.tuple(adds, reads).map(([added, readings]) => {
     const operations = added.map(([name, [start, length], result]) => add(name, start, start + length, result));
     // The honest answer: every add takes effect at its start, every read at a random instant of its own.

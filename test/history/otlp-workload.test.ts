@@ -49,14 +49,22 @@ function spansOf(body: Buffer): Span[] {
   return children(body, 1).flatMap((resourceSpans) => {
     const resource = children(resourceSpans, 1).at(0) ?? Buffer.alloc(0);
     const name = children(resource, 1).find((pair) => pair.includes('service.name'));
-    const service = children(children(name ?? Buffer.alloc(0), 2).at(0) ?? Buffer.alloc(0), 1).at(0)?.toString() ?? '';
+    const service =
+      children(children(name ?? Buffer.alloc(0), 2).at(0) ?? Buffer.alloc(0), 1)
+        .at(0)
+        ?.toString() ?? '';
     const spans = children(resourceSpans, 2).flatMap((scopeSpans) => children(scopeSpans, 2));
     return spans.map((span) => {
       const hex = (number: number): string | undefined => children(span, number).at(0)?.toString('hex');
       const time = (number: number): bigint => children(span, number).at(0)?.readBigUInt64LE() ?? 0n;
       return {
-        traceId: hex(1) ?? '', id: hex(2) ?? '', parent: hex(4), startNs: time(7), endNs: time(8),
-        attributes: children(span, 9).length, service,
+        traceId: hex(1) ?? '',
+        id: hex(2) ?? '',
+        parent: hex(4),
+        startNs: time(7),
+        endNs: time(8),
+        attributes: children(span, 9).length,
+        service,
       };
     });
   });
@@ -92,8 +100,10 @@ describe('OTLP workload', () => {
       expect(trace.filter((span) => span.parent === undefined)).toHaveLength(1);
       expect(trace.every((span) => span.parent === undefined || ids.has(span.parent))).toBe(true);
     }
-    const perBatch = Array.from({ length: 12 }, (_, batch) =>
-      new Set(spansOf(workload.body(batch)).map((span) => span.traceId)).size);
+    const perBatch = Array.from(
+      { length: 12 },
+      (_, batch) => new Set(spansOf(workload.body(batch)).map((span) => span.traceId)).size,
+    );
     const average = perBatch.reduce((sum, n) => sum + n, 0) / perBatch.length;
     expect(average).toBeGreaterThan(70);
     expect(average).toBeLessThan(150);

@@ -108,8 +108,15 @@ export class HistoryRecorder {
   /** An add is about to be sent. Call before the first byte leaves. */
   add(client: string, trace: string, element: string): PendingAdd {
     const open: AddOperation = {
-      kind: 'add', client, trace, element, outcome: 'unknown',
-      start: (this.#events += 1), end: Infinity, startMs: this.#nowMs(), endMs: Infinity,
+      kind: 'add',
+      client,
+      trace,
+      element,
+      outcome: 'unknown',
+      start: (this.#events += 1),
+      end: Infinity,
+      startMs: this.#nowMs(),
+      endMs: Infinity,
     };
     this.#open.add(open);
     return {
@@ -201,8 +208,14 @@ function mergeAdd(adds: Map<string, MergedAdd>, operation: AddOperation): void {
   let merged = adds.get(operation.element);
   if (merged === undefined) {
     merged = {
-      element: operation.element, start: Infinity, end: Infinity,
-      first: undefined, acked: undefined, refused: undefined, heldBy: undefined, seenIn: -1,
+      element: operation.element,
+      start: Infinity,
+      end: Infinity,
+      first: undefined,
+      acked: undefined,
+      refused: undefined,
+      heldBy: undefined,
+      seenIn: -1,
     };
     adds.set(operation.element, merged);
   }
@@ -330,12 +343,7 @@ function fork(id: string, smaller: ReadOperation | undefined, larger: ReadOperat
   return illegal('long fork', id, [smaller, larger], why);
 }
 
-function illegal(
-  fault: HistoryFault,
-  trace: string,
-  operations: readonly HistoryOperation[],
-  why: string,
-): Illegal {
+function illegal(fault: HistoryFault, trace: string, operations: readonly HistoryOperation[], why: string): Illegal {
   return { ok: false, fault, trace, operations, explanation: `trace ${trace}: ${fault}: ${why}` };
 }
 
@@ -356,6 +364,6 @@ function tellAdd(add: AddOperation | undefined): string {
 }
 
 function span(operation: Operation): string {
-  const end = operation.endMs === Infinity ? 'open' : `${operation.endMs.toFixed(1)}`;
+  const end = operation.endMs === Infinity ? 'open' : operation.endMs.toFixed(1);
   return `${operation.startMs.toFixed(1)} to ${end} ms`;
 }

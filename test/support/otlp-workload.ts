@@ -16,6 +16,8 @@ const spanIdBytes = 8;
 /** A span begins with its trace id and its span id; from one to the other: the id, one tag, one length. */
 const fromTraceIdToSpanId = traceIdBytes + 2;
 const nsPerMs = 1_000_000;
+/** Traces that come in at the same time. */
+const openTraces = 120;
 
 /** Where the values stand, in bytes, that differ from round to round. */
 interface Stamps {
@@ -130,10 +132,17 @@ interface MadeSpan extends Stamps {
 
 const noStamps = (): Stamps => ({ spanAt: [], traceIdAt: [], spanIdAt: [], timeAt: [] });
 
-function makeBatches(random: SeededRandom, batches: number, perBatch: number, startMs: number, overMs: number): Batch[] {
+function makeBatches(
+  random: SeededRandom,
+  batches: number,
+  perBatch: number,
+  startMs: number,
+  overMs: number,
+): Batch[] {
   const services = shopServices(random);
   let left = batches * perBatch;
-  const begin = (): MadeSpan[] => {
+  const begin = (): MadeSpan[] | undefined => {
+    if (left === 0) return undefined;
     const wanted = Math.min(50, Math.max(5, Math.round(random.logNormal(22, 0.6))));
     const length = left - wanted < 5 ? left : wanted;
     left -= length;
@@ -142,10 +151,17 @@ function makeBatches(random: SeededRandom, batches: number, perBatch: number, st
   };
   // About a hundred traces meet in a batch, and one trace comes in over about five of them.
   const open: MadeSpan[][] = [];
+  const refill = (): void => {
+    while (open.length < openTraces) {
+      const trace = begin();
+      if (trace === undefined) return;
+      open.push(trace);
+    }
+  };
   return Array.from({ length: batches }, () => {
     const spans: MadeSpan[] = [];
     while (spans.length < perBatch) {
-      while (open.length < 120 && left > 0) open.push(begin());
+      refill();
       const at = random.below(open.length);
       const trace = open[at];
       if (trace === undefined) throw new Error('the workload ran out of spans');
@@ -160,14 +176,20 @@ function makeBatches(random: SeededRandom, batches: number, perBatch: number, st
 function makeTrace(random: SeededRandom, services: readonly Service[], length: number, startMs: number): MadeSpan[] {
   const byName = new Map(services.map((service) => [service.name, service]));
   const traceId = random.bytes(traceIdBytes);
-  const root = { service: random.pickSkewed(services), id: random.bytes(spanIdBytes), startMs, endMs: startMs + random.logNormal(120, 0.8) };
+  const root = {
+    service: random.pickSkewed(services),
+    id: random.bytes(spanIdBytes),
+    startMs,
+    endMs: startMs + random.logNormal(120, 0.8),
+  };
   const made: { endMs: number; span: MadeSpan }[] = [];
   const nodes = [root];
   for (let n = 0; n < length; n += 1) {
     const parent = n === 0 ? undefined : random.pick(nodes.slice(-6));
     let node = root;
     if (parent !== undefined) {
-      const callee = random.below(3) === 0 ? byName.get(random.pick([parent.service.name, ...parent.service.calls])) : undefined;
+      const callee =
+        random.below(3) === 0 ? byName.get(random.pick([parent.service.name, ...parent.service.calls])) : undefined;
       const start = parent.startMs + (parent.endMs - parent.startMs) * random.fraction() * 0.8;
       node = { service: callee ?? parent.service, id: random.bytes(spanIdBytes), startMs: start, endMs: start };
       node.endMs = Math.min(parent.endMs, start + random.logNormal(8, 1));
@@ -206,7 +228,10 @@ function makeSpan(
   stamps.timeAt.push(put(fixed64Field(8, time(Math.max(endMs, startMs + 1)))) - 8);
   for (const [key, value] of [...always, ...extra]) put(attribute(9, key, value, isCommon(key)));
   if (failed) {
-    const exception = [attribute(3, 'exception.type', 'TimeoutError', true), attribute(3, 'exception.message', `no answer from ${service.name}`, true)];
+    const exception = [
+      attribute(3, 'exception.type', 'TimeoutError', true),
+      attribute(3, 'exception.message', `no answer from ${service.name}`, true),
+    ];
     const event = messageField(11, [fixed64Field(1, time(startMs)), bytesField(2, 'exception'), ...exception]);
     const before = length;
     put(event);
@@ -222,7 +247,18 @@ function makeSpan(
   return { ...stamps, bytes: Buffer.concat(parts), resource: random.pick(service.instances), scope: operation.scope };
 }
 
-const rareValues = new Set(['http.target', 'peer.ip', 'user.id', 'session', 'request.id', 'sku', 'amount', 'order.id', 'db.us', 'mq.id']);
+const rareValues = new Set([
+  'http.target',
+  'peer.ip',
+  'user.id',
+  'session',
+  'request.id',
+  'sku',
+  'amount',
+  'order.id',
+  'db.us',
+  'mq.id',
+]);
 const isCommon = (key: string): boolean => !rareValues.has(key) && !key.endsWith('bytes');
 
 /** Spans under their resources and scopes, as a collector's batch has them. */
@@ -230,7 +266,7 @@ function packBatch(spans: readonly MadeSpan[]): Batch {
   const resources = new Map<Encoded, Map<Encoded, MadeSpan[]>>();
   for (const span of spans) {
     let scopes = resources.get(span.resource);
-    if (scopes === undefined) resources.set(span.resource, (scopes = new Map()));
+    if (scopes === undefined) resources.set(span.resource, (scopes = new Map<Encoded, MadeSpan[]>()));
     const same = scopes.get(span.scope);
     if (same === undefined) scopes.set(span.scope, [span]);
     else same.push(span);
@@ -273,14 +309,22 @@ export interface SmallExport {
 }
 
 /** One export of `spans` spans of one trace, each with an id nobody else has. */
-export function smallExport(random: SeededRandom, { spans, traceId }: { spans: number; traceId?: string }): SmallExport {
+export function smallExport(
+  random: SeededRandom,
+  { spans, traceId }: { spans: number; traceId?: string },
+): SmallExport {
   const trace = traceId === undefined ? random.bytes(traceIdBytes) : Buffer.from(traceId, 'hex');
   const spanIds = Array.from({ length: spans }, () => random.bytes(spanIdBytes));
   const startNs = 1_750_000_000_000_000_000n + BigInt(random.below(1_000_000_000));
   const encoded = spanIds.map((id, n) =>
     messageField(2, [
-      bytesField(1, trace), bytesField(2, id), bytesField(5, `step ${n}`), varintField(6, kinds.internal),
-      fixed64Field(7, startNs), fixed64Field(8, startNs + 1_000_000n), attribute(9, 'n', n),
+      bytesField(1, trace),
+      bytesField(2, id),
+      bytesField(5, `step ${n}`),
+      varintField(6, kinds.internal),
+      fixed64Field(7, startNs),
+      fixed64Field(8, startNs + 1_000_000n),
+      attribute(9, 'n', n),
     ]),
   );
   const scope = messageField(1, [bytesField(1, 'small')]);

@@ -50,7 +50,8 @@ export function bytesHeader(field: number, contentBytes: number): Encoded {
 }
 
 function varint(value: number): number[] {
-  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`a varint here is a natural number, not ${value}`);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new RangeError(`a varint here is a natural number, not ${value}`);
   const out: number[] = [];
   let rest = value;
   for (; rest > 127; rest = Math.floor(rest / 128)) out.push((rest % 128) + 128);

@@ -56,7 +56,8 @@ export class QuorateClient {
     const text = answer.body.toString('utf8');
     if (answer.status !== 200) throw new Error(`${this.id} answered ${answer.status}: ${text.slice(0, 200)}`);
     const said = answer.headers['quorate-consistency'];
-    if (said !== consistency) throw new Error(`${this.id} was asked for a ${consistency} read and gave a ${String(said)} one`);
+    if (said !== consistency)
+      throw new Error(`${this.id} was asked for a ${consistency} read and gave a ${String(said)} one`);
     const traces = JSON.parse(text) as OtlpTraces;
     const scopes = (traces.resourceSpans ?? []).flatMap((resource) => resource.scopeSpans ?? []);
     return scopes.flatMap((scope) => (scope.spans ?? []).map((span) => span.spanId));
@@ -110,7 +111,10 @@ export async function eventually<T>(
 }
 
 /** Id of the node that a majority of the answering nodes, all of one term, call their leader. */
-export async function agreedLeader(clients: readonly QuorateClient[], timeoutMs = 20_000): Promise<{ id: string; term: number }> {
+export async function agreedLeader(
+  clients: readonly QuorateClient[],
+  timeoutMs = 20_000,
+): Promise<{ id: string; term: number }> {
   return eventually(
     'an agreed leader',
     async () => {

@@ -1,0 +1,89 @@
+/** A cluster of real processes for one test: in a directory and on ports of its own, gone without a trace afterwards. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LocalCluster } from '../../cluster/local-cluster.ts';
+import type { LocalNode } from '../../cluster/local-node.ts';
+import { agreedLeader, QuorateClient } from './quorate-client.ts';
+
+export interface TestClusterOptions {
+  readonly nodes?: number;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export class TestCluster {
+  readonly directory: string;
+  readonly #cluster: LocalCluster;
+  readonly #clients: ReadonlyMap<string, QuorateClient>;
+  readonly #deaths: string[];
+
+  private constructor(directory: string, cluster: LocalCluster, deaths: string[]) {
+    this.directory = directory;
+    this.#cluster = cluster;
+    this.#deaths = deaths;
+    this.#clients = new Map(cluster.nodes.map(({ id, http }) => [id, new QuorateClient({ id, url: http })]));
+  }
+
+  /** Starts the nodes and resolves when all serve. */
+  static async start({ nodes = 3, environment = {} }: TestClusterOptions = {}): Promise<TestCluster> {
+    const directory = mkdtempSync(join(tmpdir(), 'quorate-test-'));
+    const deaths: string[] = [];
+    const onDeath = ({ id, lastLines }: LocalNode, end: string): void => {
+      deaths.push(`${id} ended by itself (${end}):\n${lastLines.join('\n')}`);
+    };
+    const cluster = await LocalCluster.prepare({ data: directory, nodes, environment, onDeath });
+    const started = new TestCluster(directory, cluster, deaths);
+    try {
+      await cluster.startAll();
+      return started;
+    } catch (error) {
+      await started.stop();
+      throw error;
+    }
+  }
+
+  get ids(): readonly string[] {
+    return [...this.#clients.keys()];
+  }
+
+  get clients(): readonly QuorateClient[] {
+    return [...this.#clients.values()];
+  }
+
+  get nodes(): readonly LocalNode[] {
+    return this.#cluster.nodes;
+  }
+
+  client(id: string): QuorateClient {
+    const client = this.#clients.get(id);
+    if (client === undefined) throw new Error(`there is no node ${id}`);
+    return client;
+  }
+
+  node(id: string): LocalNode {
+    return this.#cluster.node(id);
+  }
+
+  /** All nodes but these. */
+  others(...ids: readonly string[]): readonly QuorateClient[] {
+    return this.clients.filter((client) => !ids.includes(client.id));
+  }
+
+  /** The leader all of `among` agree on. */
+  async leader(among: readonly QuorateClient[] = this.clients): Promise<{ id: string; term: number }> {
+    return agreedLeader(among);
+  }
+
+  /** Starts every node that is down and resolves when all serve. */
+  async startAll(): Promise<void> {
+    await this.#cluster.startAll();
+  }
+
+  /** Stops all and removes the data. Rejects if a node had ended that nobody killed: a broken invariant, most likely. */
+  async stop(): Promise<void> {
+    for (const client of this.clients) client.close();
+    await this.#cluster.stop();
+    rmSync(this.directory, { recursive: true, force: true });
+    if (this.#deaths.length > 0) throw new Error(this.#deaths.join('\n\n'));
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Concurrent writers and readers on all nodes of a cluster, everything they do recorded. They know nothing of the
+ * faults a test makes meanwhile: a refused connection, a 503 and a timeout are outcomes like others.
+ */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { TestCluster } from './cluster.ts';
+import { checkHistory, HistoryRecorder } from './history.ts';
+import type { HistoryCounts } from './history.ts';
+import { smallExport } from './otlp-workload.ts';
+import { eventually } from './quorate-client.ts';
+import type { QuorateClient } from './quorate-client.ts';
+import { SeededRandom } from './seeded-random.ts';
+
+/** Traces written and read at a time; each is retired for a new one after so many exports. */
+const openTraces = 6;
+const exportsPerTrace = 30;
+const writersPerNode = 2;
+const readersPerNode = 2;
+const clientTimeoutMs = 3_000;
+const restMsMax = 8;
+
+interface OpenTrace {
+  readonly id: string;
+  exports: number;
+}
+
+export class Traffic {
+  readonly recorder = new HistoryRecorder(() => performance.now());
+  readonly #cluster: TestCluster;
+  readonly #random: SeededRandom;
+  readonly #open: OpenTrace[] = [];
+  readonly #traceIds: string[] = [];
+  readonly #acksThrough = new Map<string, number>();
+  #running: Promise<void>[] = [];
+  #stopped = false;
+
+  constructor(cluster: TestCluster, seed: number) {
+    this.#cluster = cluster;
+    this.#random = new SeededRandom(seed);
+  }
+
+  /** Starts all writers and readers. */
+  start(): void {
+    this.#stopped = false;
+    this.#running = this.#cluster.clients.flatMap((client) => [
+      ...Array.from({ length: writersPerNode }, async (_, n) =>
+        this.#write(`writer ${n} through ${client.id}`, client),
+      ),
+      ...Array.from({ length: readersPerNode }, async (_, n) => this.#read(`reader ${n} of ${client.id}`, client)),
+    ]);
+  }
+
+  /** Exports acked through these nodes so far. */
+  acks(ids: readonly string[] = this.#cluster.ids): number {
+    return ids.reduce((sum, id) => sum + (this.#acksThrough.get(id) ?? 0), 0);
+  }
+
+  /** Resolves when `more` exports have been acked, from now on, through these nodes: the cluster is at work. */
+  async moreAcks(more: number, ids: readonly string[] = this.#cluster.ids): Promise<void> {
+    const enough = this.acks(ids) + more;
+    await eventually(`${more} more acks through ${ids.join(', ')}`, async () => this.acks(ids) >= enough, {
+      timeoutMs: 40_000,
+    });
+  }
+
+  /** Lets every operation under way end. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#running);
+  }
+
+  /**
+   * Stops, reads every trace once more through every node, and checks all that was seen. All nodes must be up.
+   * Throws the explanation, and where the history was kept, when it is not linearizable.
+   */
+  async settle(): Promise<HistoryCounts> {
+    await this.stop();
+    await Promise.all(
+      this.#cluster.clients.map(async (client) => {
+        for (const trace of this.#traceIds) {
+          const read = this.recorder.read(`last reader of ${client.id}`, trace, 'linearizable');
+          // A freshly started node may still answer 503; a settled cluster must not go on doing so.
+          read.returned(
+            await eventually(`an answer of ${client.id}`, async () => client.spanIds(trace).catch(() => undefined)),
+          );
+        }
+      }),
+    );
+    return this.check();
+  }
+
+  /** Checks all that was seen until now. */
+  check(): HistoryCounts {
+    const history = this.recorder.history();
+    const verdict = checkHistory(history);
+    if (verdict.ok) return verdict;
+    const path = join(mkdtempSync(join(tmpdir(), 'quorate-history-')), 'history.json');
+    writeFileSync(path, JSON.stringify({ verdict, history }, null, 1));
+    throw new Error(`${verdict.explanation}\n(the whole history: ${path})`);
+  }
+
+  async #write(name: string, client: QuorateClient): Promise<void> {
+    while (!this.#stopped) {
+      const trace = this.#pickTrace();
+      const sent = smallExport(this.#random, { spans: this.#random.between(1, 3), traceId: trace.id });
+      trace.exports += 1;
+      // A retry is sent through any node, as applications do: the spans must not appear twice.
+      let through = client;
+      for (let attempt = 0; attempt < 3 && !this.#stopped; attempt += 1) {
+        const adds = sent.spanIds.map((id) => this.recorder.add(name, trace.id, id));
+        const { outcome } = await through.export(sent.body, clientTimeoutMs);
+        for (const add of adds) add.settle(outcome);
+        if (outcome === 'ok') {
+          this.#acksThrough.set(through.id, (this.#acksThrough.get(through.id) ?? 0) + 1);
+          break;
+        }
+        await delay(this.#random.below(40));
+        if (outcome === 'unknown') through = this.#random.pick(this.#cluster.clients);
+      }
+      await delay(this.#random.below(restMsMax));
+    }
+  }
+
+  async #read(name: string, client: QuorateClient): Promise<void> {
+    while (!this.#stopped) {
+      // Mostly what is being written, sometimes what was written long ago.
+      const old = this.#random.below(8) === 0 && this.#traceIds.length > 0;
+      const trace = old ? this.#random.pick(this.#traceIds) : this.#pickTrace().id;
+      const consistency = this.#random.below(5) === 0 ? 'stale' : 'linearizable';
+      const read = this.recorder.read(name, trace, consistency);
+      try {
+        read.returned(await client.spanIds(trace, consistency, clientTimeoutMs));
+      } catch {
+        // A read without an answer says nothing.
+        await delay(this.#random.below(40));
+      }
+      await delay(this.#random.below(restMsMax));
+    }
+  }
+
+  #pickTrace(): OpenTrace {
+    const at = this.#random.below(openTraces);
+    const open = this.#open[at];
+    if (open !== undefined && open.exports < exportsPerTrace) return open;
+    const fresh = { id: this.#random.bytes(16).toString('hex'), exports: 0 };
+    this.#open[at] = fresh;
+    this.#traceIds.push(fresh.id);
+    return fresh;
+  }
+}
