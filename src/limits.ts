@@ -73,6 +73,8 @@ export const limits = {
   /** The index is flushed, synced, after this many entries or this long, whichever is first (protocol F1). */
   indexFlushEntries: 2_048,
   indexFlushMs: 15_000,
+  /** Full windows waiting for a flush; at this many it does not wait for the time to be up. */
+  indexFlushWindows: 16,
 } as const;
 
 function assertOrdered(ok: boolean, sentence: string): void {
