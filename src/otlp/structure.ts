@@ -185,7 +185,7 @@ const doubleValueTag = tagOf(4, wireTypes.fixed64);
  * order, keys and strings shorter than 128 bytes. Says no whenever in doubt; the general loop then decides. More than
  * half of a typical span is attributes, and this halves the whole check.
  */
-function isPlainKeyValue(bytes: Uint8Array, start: number, end: number): boolean {
+export function isPlainKeyValue(bytes: Uint8Array, start: number, end: number): boolean {
   // The shortest: key tag, length 0, value tag, length 2, a tag and one byte.
   if (end - start < 6 || bytes[start] !== keyTag) return false;
   const keyLength = bytes[start + 1] as number;

@@ -54,10 +54,7 @@ export class WireReader {
   /** The next tag: field number * 8 + wire type. Refuses field 0, numbers above 2^29 - 1 and unknown wire types. */
   readTag(): number {
     const at = this.at;
-    let tag = 0x80;
-    if (at < this.end) tag = this.bytes[at] as number;
-    if (tag < 0x80) this.at = at + 1;
-    else tag = this.#readLongVarint();
+    const tag = this.#readShortVarint();
     if (tag < 8) throw new WireError('a field has number 0', at);
     if ((tag & 7) > 5) throw new WireError(`wire type ${tag & 7} does not exist`, at);
     return tag;
@@ -66,10 +63,7 @@ export class WireReader {
   /** The length of a value that begins where the cursor then stands and ends at or before `end`. */
   readLength(): number {
     const at = this.at;
-    let length = 0x80;
-    if (at < this.end) length = this.bytes[at] as number;
-    if (length < 0x80) this.at = at + 1;
-    else length = this.#readLongVarint();
+    const length = this.#readShortVarint();
     if (length > this.end - this.at)
       throw new WireError(`a length of ${length} reaches past the end of its message`, at);
     return length;
@@ -159,8 +153,20 @@ export class WireReader {
   }
 
   /** The varint of a tag or length: at most five bytes and 32 bits, as every writer makes it. */
-  #readLongVarint(): number {
-    const start = this.at;
+  #readShortVarint(): number {
+    const { bytes, at: start, end } = this;
+    if (start + 1 < end) {
+      const first = bytes[start] as number;
+      const second = bytes[start + 1] as number;
+      if (first < 0x80) {
+        this.at = start + 1;
+        return first;
+      }
+      if (second < 0x80) {
+        this.at = start + 2;
+        return (first & 0x7f) | (second << 7);
+      }
+    }
     let value = 0;
     for (let index = 0, weight = 1; index < shortVarintBytesMax; index += 1, weight *= 0x80) {
       const byte = this.#nextVarintByte(start, index);
