@@ -209,27 +209,33 @@ export class Replica {
     return outcome;
   }
 
-  /** The disk completes the newest ballot. */
+  /** The disk completes the newest ballot: a write of the hard state alone. */
   persistBallot(): void {
-    if (this.#ballot !== null) this.disk.ballot = this.#ballot;
-    this.#ballot = null;
-    this.#ballotsDurable = this.#ballotsAsked;
     this.#writeHardState();
   }
 
   /** The disk completes the oldest `count` log writes as one batch, then the hard state that promises them. */
   persistLog(count: number = this.#unwritten.length): void {
-    const writes = this.#unwritten.splice(0, count);
-    const newest = writes.at(-1);
-    if (newest === undefined) return;
-    for (const write of writes) applyWrite(this.disk.entries, write);
+    const sequence = this.#writeLog(count);
+    if (sequence === null) return;
     this.#writeHardState();
-    this.raft.logDurable(asIndex(this.disk.entries.length), newest.sequence);
+    this.raft.logDurable(asIndex(this.disk.entries.length), sequence);
     this.#drain();
   }
 
+  /** The sequence of the newest write of the batch. */
+  #writeLog(count: number): number | null {
+    const writes = this.#unwritten.splice(0, count);
+    for (const write of writes) applyWrite(this.disk.entries, write);
+    return writes.at(-1)?.sequence ?? null;
+  }
+
+  /** Term, vote, promise and commit index stand in one place and are written together (protocol A1, bug E2). */
   #writeHardState(): void {
     const { entries } = this.disk;
+    if (this.#ballot !== null) this.disk.ballot = this.#ballot;
+    this.#ballot = null;
+    this.#ballotsDurable = this.#ballotsAsked;
     const tail = tailOf(entries);
     const lost = this.raft.lostPromise;
     // A promise is never overwritten with a shorter log (protocol A2), yet a longer one is promised before it is acked.
@@ -237,8 +243,12 @@ export class Replica {
     this.disk.commit = asIndex(Math.min(this.raft.commit, entries.length));
   }
 
-  /** The process dies. Whoever keeps its messages drops those it still holds: they never left. */
-  crash(): void {
+  /**
+   * The process dies. Whoever keeps its messages drops those it still holds: they never left. `written` log writes reached
+   * the disk, but the hard state that promises them did not.
+   */
+  crash(written = 0): void {
+    this.#writeLog(written);
     this.#raft = null;
     this.#unwritten = [];
     this.#ballot = null;
