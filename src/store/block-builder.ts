@@ -9,6 +9,7 @@ import type { Codec } from '../platform/codec.ts';
 import { crc32 } from '../platform/digest.ts';
 import { blockIdFrom } from './block.ts';
 import { encodeBlock } from './block-encoding.ts';
+import { grown } from './columns.ts';
 import { fingerprintOf, FingerprintTable } from './fingerprint.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { invariant } from './invariant.ts';
@@ -239,10 +240,4 @@ function isEqual(one: Part | undefined, other: Part): boolean {
     Buffer.compare(one.resourcePart, other.resourcePart) === 0 &&
     Buffer.compare(one.scopePart, other.scopePart) === 0
   );
-}
-
-function grown(column: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(column.length * 2);
-  larger.set(column);
-  return larger;
 }

@@ -57,7 +57,7 @@ export class HardStateFile {
   #writing: Promise<void> | null = null;
   /** The write after the one in flight. */
   #next: Promise<void> | null = null;
-  #failure: unknown = null;
+  #failure: Error | null = null;
 
   private constructor(slots: SlotFile, newest: Generation | null, problem: HardStateProblem) {
     this.#slots = slots;

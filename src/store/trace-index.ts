@@ -1,0 +1,294 @@
+/**
+ * Trace id -> log entries (protocol F1, F2): a cache of the log, which can always rebuild it. Must always hold:
+ *
+ *   flushed.applied <= applied;  windows on disk, full ones and the open one follow each other without a gap
+ *
+ * - A lookup answers with every applied entry that holds the trace, or throws; a missing or damaged record is never "no such trace".
+ * - A flush is one synced batch with whole windows and how far they reach, or nothing. What follows is replayed from the log.
+ * - A write that failed costs nothing but memory: all stays there, and a later flush opens the store again (protocol A5).
+ */
+import { limits } from '../limits.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Executor } from '../platform/executor.ts';
+import type { KeyValue, KeyValueOperation } from '../platform/key-value.ts';
+import type { EntryHash, LogIndex } from '../raft/core/types.ts';
+import { emptyLog } from '../raft/core/types.ts';
+import { DamagedError } from './damaged.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import {
+  bucketKey,
+  decodeBucket,
+  decodeFlushRecord,
+  encodeBucket,
+  encodeFlushRecord,
+  firstKey,
+  flushKey,
+  keysEnd,
+  StoredWindow,
+  windowKey,
+  windowOfFlushKey,
+} from './index-records.ts';
+import { IndexWindow } from './index-window.ts';
+import { invariant } from './invariant.ts';
+import { bucketOf, findPosting } from './postings.ts';
+
+export interface TraceIndexOptions {
+  /** Opens the store `index`; called again after a failed write. */
+  readonly openStore: () => Promise<KeyValue>;
+  readonly executor: Executor;
+  readonly clock: Clock;
+  readonly clusterId: string;
+  readonly incarnation: string;
+  readonly windowTraces?: number;
+  readonly flushEntries?: number;
+  readonly flushMs?: number;
+  readonly flushWindows?: number;
+}
+
+/** How far an index goes: an entry, and its hash. */
+export interface AppliedPosition {
+  readonly applied: LogIndex;
+  readonly hash: EntryHash;
+}
+
+const start: AppliedPosition = { applied: emptyLog.index, hash: emptyLog.hash };
+const recordsPerRead = 64;
+const deletesMax = 10_000;
+
+export class TraceIndex {
+  readonly #options: Required<TraceIndexOptions>;
+  #store: Promise<KeyValue>;
+  #windows: StoredWindow[] = [];
+  #firstWindow = 0;
+  /** Full windows that are not on disk, oldest first. */
+  #full: IndexWindow[] = [];
+  #open = new IndexWindow(start.applied, start.hash);
+  #flushed: AppliedPosition | null = null;
+  #damaged: string | null = null;
+  #flushing: Promise<void> | null = null;
+  #triedAtMs: number;
+  #writeFailed = false;
+
+  private constructor(options: TraceIndexOptions, store: KeyValue) {
+    this.#options = {
+      windowTraces: limits.indexWindowTraces,
+      flushEntries: limits.indexFlushEntries,
+      flushMs: limits.indexFlushMs,
+      flushWindows: limits.indexFlushWindows,
+      ...options,
+    };
+    this.#store = Promise.resolve(store);
+    this.#triedAtMs = options.clock.monotonicMs();
+  }
+
+  /**
+   * Opens the index as of its last flush. The caller then compares `flushed` with the log, calls `reset` when the hash is not the
+   * log's or `damaged` is not null, and applies the entries after `applied`. Rejects with `UnsupportedFormatError`.
+   */
+  static async open(options: TraceIndexOptions): Promise<TraceIndex> {
+    const index = new TraceIndex(options, await options.openStore());
+    try {
+      await index.#load();
+    } catch (error) {
+      if (!(error instanceof DamagedError)) throw error;
+      index.#damaged = error.message;
+    }
+    return index;
+  }
+
+  async #load(): Promise<void> {
+    const store = await this.#store;
+    const [newest] = await store.range({ gte: firstKey, lt: keysEnd, reverse: true, limit: 1 });
+    if (newest === undefined) return;
+    const [key, record] = newest;
+    const lastWindow = windowOfFlushKey(key);
+    if (lastWindow === null) throw new DamagedError('the index', 'it does not end with a flush record');
+    const flush = decodeFlushRecord(key, record);
+    const { clusterId, incarnation } = this.#options;
+    if (flush.clusterId !== clusterId || flush.incarnation !== incarnation) {
+      throw new DamagedError('the index', 'it belongs to another cluster or another disk');
+    }
+    this.#windows = await this.#loadWindows(flush.firstWindow, lastWindow);
+    this.#firstWindow = flush.firstWindow;
+    if (this.#windows.at(-1)?.last !== flush.applied) throw new DamagedError('the index', 'its windows do not reach its end');
+    this.#flushed = { applied: flush.applied, hash: flush.hash };
+    this.#open = new IndexWindow(flush.applied, flush.hash);
+  }
+
+  async #loadWindows(first: number, last: number): Promise<StoredWindow[]> {
+    const store = await this.#store;
+    const windows: StoredWindow[] = [];
+    while (first + windows.length <= last) {
+      const from = first + windows.length;
+      const count = Math.min(recordsPerRead, last - from + 1);
+      const records = await store.getMany(Array.from({ length: count }, (_, offset) => windowKey(from + offset)));
+      for (const [offset, record] of records.entries()) {
+        if (record === undefined) throw new DamagedError(`window ${from + offset} of the index`, 'it is missing');
+        const window = StoredWindow.decode(from + offset, record);
+        const before = windows.at(-1);
+        if (before !== undefined && window.first !== before.last + 1) {
+          throw new DamagedError(`window ${window.number} of the index`, 'it does not follow the one before');
+        }
+        windows.push(window);
+      }
+    }
+    return windows;
+  }
+
+  /** As of the last flush; null when there is none. */
+  get flushed(): AppliedPosition | null {
+    return this.#flushed;
+  }
+  /** Why the index must be reset and rebuilt from the log, or null. */
+  get damaged(): string | null {
+    return this.#damaged;
+  }
+  /** The last entry taken in. */
+  get applied(): LogIndex {
+    return this.#open.last;
+  }
+
+  /** Empties the index, to be rebuilt from the entry after `position` on. Takes about 4 us per key that was there. */
+  async reset(position: AppliedPosition = start): Promise<void> {
+    invariant(this.#flushing === null, 'no reset during a flush');
+    const store = await this.#store;
+    this.#damaged = 'it is being reset';
+    // From the end: until the last key is gone, what is left has no flush record at its end, or an older one with all its windows.
+    for (;;) {
+      const keys = await store.keys({ gte: firstKey, lt: keysEnd, reverse: true, limit: deletesMax });
+      if (keys.length === 0) break;
+      await store.batch(
+        keys.map((key) => ({ type: 'del', key })),
+        { sync: true },
+      );
+    }
+    this.#windows = [];
+    this.#firstWindow = 0;
+    this.#full = [];
+    this.#open = new IndexWindow(position.applied, position.hash);
+    this.#flushed = null;
+    this.#damaged = null;
+  }
+
+  /** Takes in the entry after `applied` with the traces of its block, if it is one. */
+  apply(index: LogIndex, hash: EntryHash, fingerprints: Iterable<Fingerprint>): void {
+    this.#assertSound();
+    this.#open.add(index, hash, fingerprints);
+    if (this.#open.traceCount >= this.#options.windowTraces) this.#closeOpen();
+  }
+
+  #closeOpen(): void {
+    const { last, lastHash } = this.#open;
+    this.#full.push(this.#open);
+    this.#open = new IndexWindow(last, lastHash);
+  }
+
+  /** The entries that may hold the trace, ascending, each once. Rejects with `DamagedError`: then rebuild. */
+  async lookup(fingerprint: Fingerprint): Promise<LogIndex[]> {
+    this.#assertSound();
+    const inMemory = [...this.#full, this.#open].flatMap((window) => window.find(fingerprint));
+    const windows = this.#windows.filter((window) => window.mayHave(fingerprint));
+    if (windows.length === 0) return inMemory;
+    const keys = windows.map((window) => bucketKey(window.number, bucketOf(fingerprint)));
+    const records = await (await this.#store).getMany(keys);
+    const onDisk = windows.flatMap((window, at) => {
+      const where = `bucket ${bucketOf(fingerprint)} of window ${window.number} of the index`;
+      const record = records[at];
+      if (record === undefined) throw new DamagedError(where, 'it is missing');
+      const postings = decodeBucket(keys[at] as Uint8Array, record, where);
+      const found = findPosting(postings, fingerprint, window.first);
+      if (found === null) throw new DamagedError(where, 'it does not hold whole postings');
+      return found;
+    });
+    return [...onDisk, ...inMemory];
+  }
+
+  /**
+   * Flushes when it is time: after `flushEntries` entries or `flushWindows` full windows, or when a full window has waited
+   * `flushMs`. Resolves with whether it did. Rejects when the write failed; nothing is lost and a later call tries again.
+   */
+  async maybeFlush(): Promise<boolean> {
+    if (this.#flushing !== null || this.#damaged !== null) return false;
+    const { clock, flushEntries, flushMs, flushWindows } = this.#options;
+    const waited = clock.monotonicMs() - this.#triedAtMs >= flushMs;
+    if (this.#writeFailed && !waited) return false;
+    const entries = this.applied - (this.#full[0] ?? this.#open).first + 1;
+    if (entries >= flushEntries) await this.flush();
+    else if (this.#full.length >= flushWindows || (waited && this.#full.length > 0)) await this.#flushFull();
+    else return false;
+    return true;
+  }
+
+  /** Writes all that is in memory. Rejects when the write failed; nothing is lost. */
+  async flush(): Promise<void> {
+    this.#assertSound();
+    await this.#flushing?.catch(() => undefined);
+    if (this.#open.entryCount > 0) this.#closeOpen();
+    await this.#flushFull();
+  }
+
+  #flushFull(): Promise<void> {
+    this.#flushing ??= this.#writeFull().finally(() => {
+      this.#flushing = null;
+    });
+    return this.#flushing;
+  }
+
+  async #writeFull(): Promise<void> {
+    this.#triedAtMs = this.#options.clock.monotonicMs();
+    const windows = [...this.#full];
+    const last = windows.at(-1);
+    if (last === undefined) return;
+    if (this.#writeFailed) await this.#reopenStore();
+    const stored: StoredWindow[] = [];
+    const operations: KeyValueOperation[] = [];
+    const put = (key: Uint8Array, value: Uint8Array): number => operations.push({ type: 'put', key, value });
+    for (const window of windows) {
+      const number = this.#firstWindow + this.#windows.length + stored.length;
+      const encoded = await this.#options.executor.run(window.encoding());
+      const kept = StoredWindow.from(number, window, encoded);
+      stored.push(kept);
+      put(windowKey(number), kept.encode());
+      for (const { bucket, postings } of encoded.buckets) {
+        const key = bucketKey(number, bucket);
+        put(key, encodeBucket(key, postings));
+      }
+    }
+    const flushed = { applied: last.last, hash: last.lastHash };
+    const key = flushKey(this.#firstWindow + this.#windows.length + stored.length - 1);
+    const { clusterId, incarnation } = this.#options;
+    put(key, encodeFlushRecord(key, { clusterId, incarnation, ...flushed, firstWindow: this.#firstWindow }));
+    try {
+      await (await this.#store).batch(operations, { sync: true });
+    } catch (error) {
+      this.#writeFailed = true;
+      throw error;
+    }
+    this.#windows.push(...stored);
+    this.#full = this.#full.slice(windows.length);
+    this.#flushed = flushed;
+  }
+
+  /** A handle whose write failed writes no more; lookups wait for the new one. */
+  async #reopenStore(): Promise<void> {
+    this.#store = this.#store
+      .then((store) => store.close())
+      .catch(() => undefined)
+      .then(() => this.#options.openStore());
+    await this.#store;
+    this.#writeFailed = false;
+  }
+
+  /** Flushes what is in memory and releases the store, also when the flush fails: then it rejects. */
+  async close(): Promise<void> {
+    try {
+      if (this.#damaged === null) await this.flush();
+    } finally {
+      await (await this.#store).close();
+    }
+  }
+
+  #assertSound(): void {
+    if (this.#damaged !== null) throw new DamagedError('the index', this.#damaged);
+  }
+}
