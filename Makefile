@@ -14,7 +14,7 @@ install: node_modules/.package-lock.json ## install what package-lock.json names
 node_modules/.package-lock.json: package-lock.json
 	@command -v npm >/dev/null || { echo 'npm is missing: install Node.js 20 or later first.' >&2; exit 1; }
 	@echo 'installing the dependencies'
-	@npm ci --no-audit --no-fund --loglevel=error
+	@npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 	@test -x node_modules/.bin/node || command -v node >/dev/null
 	@touch $@
 
