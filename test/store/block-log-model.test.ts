@@ -1,0 +1,195 @@
+/** The block log against a plain array, on a disk that crashes and forgets. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { asIndex, asReplicaId, type Entry, emptyLog } from '../../src/raft/core/types.ts';
+import { BlockLog, type StagedWrite } from '../../src/store/block-log.ts';
+import { positionOf } from '../../src/store/entry.ts';
+import { baseKey, entriesEnd, entryKey } from '../../src/store/log-keys.ts';
+import { Machine } from './machine.ts';
+import { entriesAfter } from './support.ts';
+
+const founding = { clusterId: 'c1', configuration: { voters: [asReplicaId('n1#a')] } };
+const small = { cacheBytesMax: 900, batchBytesMax: 450 };
+
+const idOf = (entries: readonly Entry[]): string => entries.map(({ hash }) => hash.slice(0, 8)).join(' ');
+
+async function open(machine: Machine): Promise<BlockLog> {
+  const keyValue = await machine.wait(machine.platform.disk.openKeyValue('log'));
+  return machine.wait(BlockLog.open({ keyValue, ...small }));
+}
+
+async function contentsOf(machine: Machine, log: BlockLog): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  while (entries.length < log.last.index) {
+    const [first, last] = [asIndex(entries.length + 1), log.last.index];
+    entries.push(...(await machine.wait(log.readRange(first, last, machine.random.below(300)))));
+  }
+  return entries;
+}
+
+type Step =
+  | { readonly do: 'stage'; readonly cut: number; readonly count: number }
+  | { readonly do: 'flush' | 'read' }
+  | { readonly do: 'events'; readonly count: number }
+  | { readonly do: 'crash'; readonly kind: 'process' | 'power' };
+
+const anySteps = fc.array(
+  fc.oneof<fc.WeightedArbitrary<Step>[]>(
+    { weight: 6, arbitrary: fc.record({ do: fc.constant('stage' as const), cut: fc.nat(4), count: fc.integer({ min: 1, max: 5 }) }) },
+    { weight: 5, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('events' as const), count: fc.nat(3) }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('read' as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), kind: fc.constantFrom('process' as const, 'power' as const) }) },
+  ),
+  { maxLength: 40 },
+);
+
+describe('block log against a plain array', () => {
+  test('whatever is staged, cut, flushed, read and crashed: the log is what was staged, the disk a state on the way to it', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), anySteps, async (seed, steps) => {
+        const machine = new Machine(seed);
+        let log = await open(machine);
+        await machine.wait(log.found(founding));
+        let staged: Entry[] = [];
+        /** Every state the disk may be in: the one flushed last, then one more per entry staged since. */
+        let states: Entry[][] = [[]];
+        let flushing: Promise<void> | null = null;
+        let term = 1;
+        let sequence = 0;
+
+        for (const step of steps) {
+          switch (step.do) {
+            case 'stage': {
+              const keep = Math.max(0, staged.length - step.cut);
+              const cuts = keep < staged.length;
+              if (cuts) term += 1;
+              staged = staged.slice(0, keep);
+              const entries = entriesAfter(last(staged), Array<number>(step.count).fill(term), 'x'.repeat(30));
+              const write: StagedWrite = { sequence: (sequence += 1), truncateFrom: cuts ? asIndex(keep + 1) : null, entries };
+              log.stage(write);
+              for (const entry of entries) {
+                staged = [...staged, entry];
+                states.push(staged);
+              }
+              expect(log.last).toEqual(last(staged));
+              break;
+            }
+            case 'flush': {
+              if (flushing !== null) await machine.wait(flushing);
+              if (!log.hasStaged) break;
+              const flushed = log.flush();
+              flushing = flushed.then(({ position }) => {
+                const at = states.findIndex((state) => last(state).hash === position.hash);
+                expect(at).toBeGreaterThan(0);
+                states = states.slice(at);
+                flushing = null;
+              });
+              flushing.catch(() => undefined);
+              break;
+            }
+            case 'events':
+              await machine.events(step.count);
+              break;
+            case 'read':
+              expect(idOf(await contentsOf(machine, log))).toBe(idOf(staged));
+              break;
+            case 'crash': {
+              machine.crash(step.kind);
+              flushing = null;
+              log = await open(machine);
+              expect([log.opened.reason, log.opened.dropped]).toEqual([null, 0]);
+              staged = await contentsOf(machine, log);
+              expect(states.map(idOf)).toContain(idOf(staged));
+              states = [staged];
+              break;
+            }
+            default:
+              step satisfies never;
+          }
+        }
+        if (flushing !== null) await machine.wait(flushing);
+        while (log.hasStaged) await machine.wait(log.flush());
+        machine.crash('power');
+        expect(idOf(await contentsOf(machine, await open(machine)))).toBe(idOf(staged));
+      }),
+      { numRuns: 120 },
+    );
+  });
+
+  test.each(['vanish', 'cutLog', 'flipBit'] as const)('%s: what opens is a gapless beginning of the log, and every entry of it verifies', async (how) => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 12 }), async (seed, batches) => {
+        const machine = new Machine(seed);
+        const log = await open(machine);
+        await machine.wait(log.found(founding));
+        const all: Entry[] = [];
+        for (let batch = 1; batch <= batches; batch += 1) {
+          const entries = entriesAfter(last(all), Array<number>(1 + machine.random.below(3)).fill(1));
+          log.stage({ sequence: batch, truncateFrom: null, entries });
+          await machine.wait(log.flush());
+          all.push(...entries);
+        }
+        const range = { gte: entryKey(0), lt: entriesEnd };
+        if (how === 'vanish') machine.disk.vanish('log', machine.random.below(batches));
+        else if (how === 'cutLog') machine.disk.cutLog('log', machine.random.below(batches + 1));
+        else machine.disk.flipBit('log', range);
+        machine.crash('process');
+        const reopened = await open(machine);
+        const found = await contentsOf(machine, reopened);
+        expect(idOf(all).startsWith(idOf(found))).toBe(true);
+        const { dropped, reason } = reopened.opened;
+        // Corrupt is never the same as absent: what was dropped has a reason, and a clean cut has none.
+        expect(reason === null).toBe(how === 'cutLog' || dropped === 0);
+        if (how === 'flipBit') expect(found.length + dropped).toBe(all.length);
+        // Nothing of the dropped end is found by the next opening.
+        machine.crash('power');
+        expect((await open(machine)).opened).toMatchObject({ dropped: 0, reason: null, verifiedEnd: last(found) });
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('only the end that was asked for is verified: damage below it waits for a read', async () => {
+    const machine = new Machine(1);
+    const log = await open(machine);
+    await machine.wait(log.found(founding));
+    const all = entriesAfter(emptyLog, Array<number>(30).fill(1), 'x'.repeat(100));
+    log.stage({ sequence: 1, truncateFrom: null, entries: all });
+    while (log.hasStaged) await machine.wait(log.flush());
+    const damageAndOpen = async (verifyBytes: number): Promise<BlockLog> => {
+      machine.disk.flipBit('log', { gte: entryKey(5), lt: entryKey(6) });
+      machine.crash('process');
+      const keyValue = await machine.wait(machine.platform.disk.openKeyValue('log'));
+      return machine.wait(BlockLog.open({ keyValue, verifyBytes }));
+    };
+    const shallow = await damageAndOpen(1_000);
+    expect(shallow.last.index).toBe(30);
+    await expect(machine.wait(shallow.read(asIndex(5)))).rejects.toThrow('entry 5 of the log is damaged');
+    expect((await damageAndOpen(1e6)).opened).toMatchObject({ verifiedEnd: { index: 4 }, dropped: 26 });
+  });
+
+  test.each([
+    ['is damaged', (machine: Machine) => machine.disk.flipBit('log', { gte: baseKey, lt: entryKey(0) })],
+    ['is missing', (machine: Machine) => machine.disk.vanish('log', 1)],
+  ])('a base record that %s is reported, touches no entry, and can be founded again', async (what, hurt) => {
+    const machine = new Machine(2);
+    const log = await open(machine);
+    await machine.wait(log.found(founding));
+    const all = entriesAfter(emptyLog, [1, 1, 2]);
+    log.stage({ sequence: 1, truncateFrom: null, entries: all });
+    await machine.wait(log.flush());
+    hurt(machine);
+    machine.crash('process');
+    const reopened = await open(machine);
+    expect([reopened.base, reopened.opened.dropped]).toEqual([null, 0]);
+    expect(reopened.opened.reason).toContain(`the base record of the log ${what}`);
+    await machine.wait(reopened.found(founding));
+    expect(reopened.last).toEqual(last(all));
+  });
+});
+
+function last(entries: readonly Entry[]): typeof emptyLog {
+  const entry = entries.at(-1);
+  return entry === undefined ? emptyLog : positionOf(entry);
+}
