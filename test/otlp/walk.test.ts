@@ -1,0 +1,225 @@
+import { describe, expect, test } from 'vitest';
+import { WireError } from '../../src/otlp/wire.ts';
+import {
+  bytesField,
+  doubleField,
+  fixed32Field,
+  fixed64Field,
+  messageField,
+  varintField,
+} from '../support/protobuf-writer.ts';
+import {
+  acceptedSpans,
+  attributeOf,
+  atTime,
+  exportOf,
+  hex,
+  nestedAnyValue,
+  spanFields,
+  spanIdA,
+  traceIdA,
+  walk,
+} from './bytes.ts';
+
+describe('what the walk finds', () => {
+  test('an empty request, and envelopes without spans, hold nothing', () => {
+    expect(walk(new Uint8Array(0))).toMatchObject({
+      spanCount: 0,
+      groups: [],
+      rejected: { count: 0, firstReason: null },
+    });
+    expect(walk(messageField(1, [messageField(2, [])]))).toMatchObject({ spanCount: 0, groups: [] });
+  });
+
+  test('where a span lies, its ids and its times', () => {
+    const start = 0xfedc_ba98_7654_3210n;
+    const request = exportOf(spanFields(atTime(start), fixed64Field(8, 7n)), spanFields());
+    const { spanCount, spans } = walk(request);
+    expect(spanCount).toBe(2);
+    expect(hex(request.subarray(spans.traceIdAt[0], (spans.traceIdAt[0] ?? 0) + 16))).toBe(hex(traceIdA));
+    expect(hex(request.subarray(spans.spanIdAt[1], (spans.spanIdAt[1] ?? 0) + 8))).toBe(hex(spanIdA));
+    expect([spans.startTimeHigh[0], spans.startTimeLow[0]]).toEqual([0xfedc_ba98, 0x7654_3210]);
+    expect([spans.endTimeHigh[0], spans.endTimeLow[0]]).toEqual([0, 7]);
+    expect([spans.startTimeHigh[1], spans.startTimeLow[1]], 'absent times are 0').toEqual([0, 0]);
+    expect(spans.group).toHaveLength(2);
+  });
+
+  test('a request inside a larger buffer', () => {
+    const request = exportOf(spanFields(atTime(5n)));
+    const inside = Buffer.concat([Buffer.alloc(13), request, Buffer.alloc(3)]).subarray(13, 13 + request.length);
+    expect(acceptedSpans(inside)).toEqual(acceptedSpans(request));
+    expect(walk(inside).spans.startTimeLow[0]).toBe(5);
+  });
+
+  test('a thousand spans: the table grows', () => {
+    const { spanCount, spans } = walk(
+      exportOf(...Array.from({ length: 1000 }, (_, at) => spanFields(atTime(BigInt(at))))),
+    );
+    expect(spanCount).toBe(1000);
+    expect([...spans.startTimeLow]).toEqual(Array.from({ length: 1000 }, (_, at) => at));
+  });
+
+  test('parts keep every byte around the spans, also from behind them, and unknown fields', () => {
+    const resource = messageField(1, [
+      messageField(1, [bytesField(1, 'service.name'), bytesField(2, bytesField(1, 'shop'))]),
+    ]);
+    const unknown = bytesField(1000, 'mystery');
+    const resourceUrl = bytesField(3, 'https://r');
+    const scope = messageField(1, [bytesField(1, 'lib')]);
+    const scopeUrl = bytesField(3, 'https://s');
+    const span = bytesField(2, spanFields(varintField(99, 7)));
+    const scopeSpans = messageField(2, [scope, span, scopeUrl, span, unknown]);
+    const request = messageField(1, [resource, scopeSpans, unknown, resourceUrl]);
+    const row = {
+      resource: hex(Buffer.concat([resource, unknown, resourceUrl])),
+      scope: hex(Buffer.concat([scope, scopeUrl, unknown])),
+      span: hex(spanFields(varintField(99, 7))),
+    };
+    expect(acceptedSpans(request)).toEqual([row, row]);
+  });
+
+  test('parts that stand together are not copied', () => {
+    const scope = messageField(1, [bytesField(1, 'lib')]);
+    const request = messageField(1, [messageField(2, [scope, bytesField(2, spanFields())])]);
+    expect(walk(request).groups[0]?.scopePart.buffer).toBe(request.buffer);
+  });
+
+  test('groups follow the request; all scopes of a resource share its part', () => {
+    const scopeSpans = messageField(2, [bytesField(2, spanFields())]);
+    const resourceSpans = messageField(1, [bytesField(3, 'url'), scopeSpans, messageField(2, []), scopeSpans]);
+    const { groups, spans } = walk(Buffer.concat([resourceSpans, resourceSpans]));
+    expect([...spans.group]).toEqual([0, 1, 2, 3]);
+    expect(groups[0]?.resourcePart).toBe(groups[1]?.resourcePart);
+  });
+});
+
+describe('a faulty span is rejected alone', () => {
+  const good = spanFields();
+  const faults: [string, Uint8Array, string][] = [
+    ['no trace id', bytesField(2, spanIdA), 'trace id must be 16 bytes, not 0'],
+    ['a short trace id', spanFields(bytesField(1, Buffer.alloc(8, 1))), 'trace id must be 16 bytes, not 8'],
+    ['a trace id of zeros', spanFields(bytesField(1, Buffer.alloc(16))), 'trace id must not be all zero'],
+    ['no span id', bytesField(1, traceIdA), 'span id must be 8 bytes, not 0'],
+    ['a long span id', spanFields(bytesField(2, Buffer.alloc(200, 1))), 'span id must be 8 bytes, not 200'],
+    ['a span id of zeros', spanFields(bytesField(2, Buffer.alloc(8))), 'span id must not be all zero'],
+    [
+      'a deep list',
+      spanFields(attributeOf(nestedAnyValue(33, 'list'))),
+      'attribute values must not be nested deeper than 32',
+    ],
+    [
+      'a deep map',
+      spanFields(attributeOf(nestedAnyValue(33, 'map'))),
+      'attribute values must not be nested deeper than 32',
+    ],
+    [
+      'a deep value in an event',
+      spanFields(messageField(11, [messageField(3, [bytesField(2, nestedAnyValue(33, 'map'))])])),
+      'attribute values must not be nested deeper than 32',
+    ],
+  ];
+  test.each(faults)('%s', (_name, bad, reason) => {
+    const walked = walk(exportOf(good, good, bad, good, bad));
+    expect(walked.spanCount).toBe(3);
+    expect(walked.rejected).toEqual({ count: 2, firstReason: `span 2: ${reason}` });
+    expect(walked.groups).toHaveLength(1);
+  });
+
+  test('values nested exactly as deep as allowed are accepted', () => {
+    const values = [attributeOf(nestedAnyValue(32, 'map')), attributeOf(nestedAnyValue(32, 'list'))];
+    expect(walk(exportOf(spanFields(...values))).spanCount).toBe(1);
+  });
+
+  test('nesting that would exhaust a stack is a rejected span, not a crash', () => {
+    expect(walk(exportOf(spanFields(attributeOf(nestedAnyValue(3_000, 'list'))))).rejected.count).toBe(1);
+  });
+
+  test('a span over the size limit', () => {
+    const limits = { spanBytesMax: 40, anyValueDepthMax: 32 };
+    const large = spanFields(bytesField(5, 'x'.repeat(40)));
+    const walked = walk(exportOf(large, good), limits);
+    expect(walked.spanCount).toBe(1);
+    expect(walked.rejected.firstReason).toBe(`span 0: a span must have at most 40 bytes, not ${large.length}`);
+  });
+
+  test.each(['resource', 'scope'] as const)('a %s nested too deep rejects the spans under it', (place) => {
+    const deep = messageField(1, [
+      messageField(place === 'resource' ? 1 : 3, [bytesField(2, nestedAnyValue(33, 'list'))]),
+    ]);
+    const spans = [bytesField(2, good), bytesField(2, good)];
+    const scopeSpans = messageField(2, place === 'scope' ? [...spans, deep] : spans);
+    const bad = messageField(1, place === 'resource' ? [scopeSpans, deep] : [scopeSpans]);
+    const walked = walk(Buffer.concat([bad, exportOf(good)]));
+    expect(walked.spanCount).toBe(1);
+    expect(walked.rejected.count).toBe(2);
+    expect(walked.rejected.firstReason).toContain(`span 0: attribute values of its ${place} must not`);
+  });
+
+  test('of an id that occurs twice the last one counts', () => {
+    const healed = Buffer.concat([bytesField(1, Buffer.alloc(3)), spanFields()]);
+    expect(walk(exportOf(healed)).spanCount).toBe(1);
+    expect(walk(exportOf(spanFields(bytesField(1, Buffer.alloc(0))))).spanCount).toBe(0);
+  });
+});
+
+describe('structural damage refuses the whole request', () => {
+  const inSpan = (...more: Uint8Array[]): Uint8Array => exportOf(spanFields(...more));
+  const inValue = (bytes: Uint8Array): Uint8Array => inSpan(attributeOf(bytes));
+  const raw = (text: string): Uint8Array => Buffer.from(text, 'hex');
+  const damaged: [string, Uint8Array][] = [
+    ['field 0', raw('0000')],
+    ['text instead of protobuf', Buffer.from('{"resourceSpans":[]}')],
+    ['resource_spans as a varint', varintField(1, 5)],
+    ['resource_spans past the end', raw('0a05')],
+    ['scope_spans as a varint', messageField(1, [varintField(2, 5)])],
+    ['resource as fixed32', messageField(1, [fixed32Field(1, 5)])],
+    ['resource damaged', messageField(1, [bytesField(1, raw('0a'))])],
+    [
+      'resource attribute damaged behind the spans',
+      Buffer.concat([exportOf(spanFields()), messageField(1, [bytesField(1, raw('0a0112'))])]),
+    ],
+    ['entity ref damaged', messageField(1, [messageField(1, [bytesField(3, raw('1a02'))])])],
+    ['schema url as a varint', messageField(1, [varintField(3, 1)])],
+    ['scope damaged', messageField(1, [messageField(2, [bytesField(1, raw('12ff'))])])],
+    ['spans as fixed64', messageField(1, [messageField(2, [fixed64Field(2, 1n)])])],
+    ['span past its scope', messageField(1, [bytesField(2, raw('1210'))])],
+    ['trace id as a varint', inSpan(varintField(1, 1))],
+    ['span id past the span', exportOf(Buffer.concat([bytesField(1, traceIdA), raw('12080102')]))],
+    ['name as fixed32', inSpan(fixed32Field(5, 1))],
+    ['kind as bytes', inSpan(bytesField(6, 'x'))],
+    ['kind cut off', inSpan(raw('30ff'))],
+    ['start time as a varint', inSpan(varintField(7, 1))],
+    ['start time cut off', inSpan(raw('3901020304050607'))],
+    ['end time cut off', inSpan(raw('41010203'))],
+    ['flags as a varint', inSpan(varintField(16, 1))],
+    ['flags cut off', inSpan(raw('8501010203'))],
+    ['event damaged', inSpan(bytesField(11, raw('0901')))],
+    ['event attribute damaged', inSpan(messageField(11, [bytesField(3, raw('1204'))]))],
+    ['link damaged', inSpan(bytesField(13, raw('0a10')))],
+    ['status damaged', inSpan(bytesField(15, raw('18')))],
+    ['attribute key as a varint', inSpan(messageField(9, [varintField(1, 1)]))],
+    ['attribute value past the attribute', inSpan(bytesField(9, raw('0a016b1205')))],
+    ['string value past the value', inValue(raw('0a05'))],
+    ['string value one byte past the value', inValue(raw('0a0261'))],
+    ['int value cut off', inValue(raw('18ff'))],
+    ['int value of eleven bytes', inValue(raw(`18${'ff'.repeat(10)}01`))],
+    ['double value cut off', inValue(raw('2101020304'))],
+    ['double value as bytes', inValue(bytesField(4, 'x'))],
+    ['list value damaged', inValue(bytesField(5, raw('0a')))],
+    ['map value damaged', inValue(bytesField(6, raw('0a020a05')))],
+    ['unknown field cut off', inSpan(raw('ba0605'))],
+    ['unknown group without end', inSpan(raw('a306'))],
+    ['wire type 7', inSpan(raw('9f06'))],
+  ];
+  test.each(damaged)('%s', (_name, request) => {
+    expect(() => walk(request)).toThrow(WireError);
+    expect(() => walk(Buffer.concat([exportOf(spanFields()), request])), 'also behind good spans').toThrow(WireError);
+  });
+
+  test('a cut anywhere in a request of one resource is noticed', () => {
+    const request = exportOf(spanFields(attributeOf(bytesField(1, 'value')), attributeOf(doubleField(4, 1))));
+    for (let length = 1; length < request.length; length += 1) {
+      expect(() => walk(request.subarray(0, length)), `cut to ${length}`).toThrow(WireError);
+    }
+  });
+});
