@@ -5,6 +5,7 @@
  * emptied disks of three must not elect each other and erase the third.
  */
 import type { Logger } from '../logger.ts';
+import type { Clock } from '../platform/clock.ts';
 import type { Random } from '../platform/random.ts';
 import type { Founding, Hello, PeerMessage } from '../transport/transport.ts';
 import type { NodeId, ReplicaId } from './core/types.ts';
@@ -16,11 +17,15 @@ export interface FounderOptions {
   readonly clusterId: string | null;
   /** All of `--cluster`, this node included. */
   readonly members: readonly NodeId[];
+  readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   /** Syncs the founding record; afterwards this node belongs to the cluster. */
   readonly found: (founding: Founding) => Promise<void>;
 }
+
+/** A member needs a moment to bring the founding record; only a longer wait is worth a warning. */
+const patienceMs = 3_000;
 
 export class Founder {
   readonly #options: FounderOptions;
@@ -85,6 +90,8 @@ export class Founder {
   #wait(sentence: string): void {
     if (this.#waiting === sentence) return;
     this.#waiting = sentence;
-    this.#options.logger.warn({}, sentence);
+    this.#options.clock.after(patienceMs, () => {
+      if (!this.#settled && this.#waiting === sentence) this.#options.logger.warn({}, sentence);
+    });
   }
 }

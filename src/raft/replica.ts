@@ -20,6 +20,7 @@ import { emptyPayloadHash, entryHash, payloadHashOf } from '../store/entry.ts';
 import type { HardStateFile } from '../store/hard-state.ts';
 import { AppendOnce } from './append-once.ts';
 import { AppendSender } from './append-sender.ts';
+import { RaftLog } from './core/log.ts';
 import type { Message, OutgoingMessage } from './core/message.ts';
 import { Raft, type Ready } from './core/raft.ts';
 import {
@@ -66,8 +67,6 @@ export interface ReplicaStatus {
   readonly last: LogIndex;
   /** The tail this replica promised and has not got back yet (protocol A2). */
   readonly lostPromise: LogPosition | null;
-  /** As leader: what each follower holds. */
-  readonly match: ReadonlyMap<ReplicaId, LogIndex> | null;
 }
 
 export class Replica {
@@ -163,16 +162,23 @@ export class Replica {
       );
     }
     const replica = new Replica(options, core);
+    // A batch that was in flight at a crash may be in the log without being promised; it is not acknowledged before it is.
+    await replica.#writeHardState();
     replica.#scheduleTick();
     replica.#schedulePump();
     return replica;
   }
 
   get status(): ReplicaStatus {
-    const { role, leader, term, commit, last, lostPromise, progress } = this.#core;
-    const match =
-      progress === null ? null : new Map([...progress].map(([peer, { match: held }]) => [peer, held] as const).concat([[this.#options.self, this.#core.durable]]));
-    return { role, leader, term, commit, applied: this.#applied, last: last.index, lostPromise, match };
+    const { role, leader, term, commit, last, lostPromise } = this.#core;
+    return { role, leader, term, commit, applied: this.#applied, last: last.index, lostPromise };
+  }
+
+  /** As leader: up to where each voter holds the log durably; null otherwise. */
+  get matches(): ReadonlyMap<ReplicaId, LogIndex> | null {
+    const { progress, durable } = this.#core;
+    if (progress === null) return null;
+    return new Map([[this.#options.self, durable], ...[...progress].map(([peer, { match }]) => [peer, match] as const)]);
   }
 
   /** A message from a peer. */
@@ -318,7 +324,15 @@ export class Replica {
     }
   }
 
-  /** The promise is never overwritten with a shorter log while this replica is recovering (protocol A2). */
+  /**
+   * What this replica promises with its next hard state. While it is recovering the promise is never overwritten with a
+   * shorter log (protocol A2); a log that has caught up is promised before it is acknowledged.
+   */
+  #promise(): LogPosition {
+    const { lostPromise } = this.#core;
+    return lostPromise === null || RaftLog.upToDate(this.#durableTail, lostPromise) ? this.#durableTail : lostPromise;
+  }
+
   #writeHardState(): Promise<void> {
     const { hardState } = this.#options;
     const { state } = hardState;
@@ -327,7 +341,7 @@ export class Replica {
       ...state,
       term: this.#core.term,
       vote: this.#core.vote,
-      promised: this.#core.lostPromise ?? this.#durableTail,
+      promised: this.#promise(),
       commit: asIndex(Math.max(state.commit, Math.min(this.#core.commit, this.#durableTail.index))),
     });
   }

@@ -112,12 +112,13 @@ export class Ingest {
   }
 
   #build(waiting: Waiting): void {
-    waiting.taken += this.#builder.add(waiting.request, waiting.walked, waiting.taken);
-    if (!this.#inBlock.has(waiting)) {
+    const before = waiting.taken;
+    waiting.taken = this.#builder.add(waiting.request, waiting.walked, before);
+    if (waiting.taken > before) {
       this.#inBlock.add(waiting);
       waiting.unsettled += 1;
     }
-    if (this.#builder.isFull) this.#send();
+    if (waiting.taken < waiting.walked.spanCount) this.#send();
   }
 
   #send(): void {

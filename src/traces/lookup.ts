@@ -5,7 +5,7 @@
 import { mergeTrace } from '../otlp/trace-merge.ts';
 import type { Codec } from '../platform/codec.ts';
 import type { LogIndex } from '../raft/core/types.ts';
-import { BlockReader } from '../store/block.ts';
+import { BlockReader } from '../store/block-reader.ts';
 import type { BlockLog } from '../store/block-log.ts';
 import { fingerprintOf } from '../store/fingerprint.ts';
 import type { TraceIndex } from '../store/trace-index.ts';

@@ -153,7 +153,7 @@ export class TraceStore {
     const { node, members, platform, logger } = this.#options;
     const found = (founding: Founding): Promise<void> => this.#found(founding).catch((error: unknown) => this.#fatal(errorOf(error)));
     const clusterId = this.#hardState.state?.clusterId ?? this.#log.clusterId;
-    return new Founder({ node, replica: this.#self, clusterId, members, random: platform.random, logger, found });
+    return new Founder({ node, replica: this.#self, clusterId, members, clock: platform.clock, random: platform.random, logger, found });
   }
 
   /** Syncs the founding record, then takes part. */
@@ -173,7 +173,7 @@ export class TraceStore {
 
   async #startReplica(): Promise<void> {
     const { platform, transport, logger } = this.#options;
-    const index = await openIndex({ platform, log: this.#log, logger, incarnation: this.#self });
+    const index = await openIndex({ platform, log: this.#log, logger, incarnation: this.#hardState.state?.incarnation ?? '' });
     const replica = await Replica.start({
       self: this.#self,
       boot: asBootId(this.#boot),
@@ -185,7 +185,7 @@ export class TraceStore {
       hardState: this.#hardState,
       applied: index.applied,
       apply: (entry) => {
-        applyEntry(index, entry);
+        applyEntry(index, entry, platform.codec);
         this.#options.committed?.(entry);
       },
       send: (to, message) => {
@@ -288,7 +288,17 @@ export class TraceStore {
       hardStateCounter: this.#hardState.counter,
     } as const;
     for (const member of members) if (member !== node) transport.send(member, 'control', report);
+    void this.#flushIndex();
     this.#cancelReport = platform.clock.after(reportEveryMs, () => this.#report());
+  }
+
+  /** A failed flush costs memory, not data: it is told and tried again (protocol A5, F1). */
+  async #flushIndex(): Promise<void> {
+    try {
+      await this.#running?.index.maybeFlush();
+    } catch (error) {
+      this.#options.logger.error({ error: errorOf(error).message }, 'the index could not be flushed; it stays in memory until it can');
+    }
   }
 
   /** Able to serve linearizable reads and writes, as far as this node can tell. */
@@ -325,11 +335,17 @@ export class TraceStore {
     return this.#running;
   }
 
+  /** The replica alone; null until the cluster is founded. Cheap. */
+  get replicaStatus(): ReplicaStatus | null {
+    return this.#running?.replica.status ?? null;
+  }
+
   get status(): StoreStatus {
     const replica = this.#running?.replica.status ?? null;
     const base = this.#log.base;
     const waiting = this.ready ? null : (this.#founder?.waiting ?? (replica?.leader == null ? 'no leader' : 'replaying the log'));
     const voters = base?.configuration.voters ?? [];
+    const matches = this.#running?.replica.matches ?? null;
     const members = this.#options.members.map((id): MemberStatus => {
       const peer = this.#peers.get(id);
       const self = id === this.#options.node;
@@ -342,7 +358,7 @@ export class TraceStore {
         http: self ? this.#options.http : (peer?.hello.http ?? null),
         role: leads ? 'leader' : self || peer?.connected === true ? 'follower' : 'unknown',
         voter: voters.includes(known),
-        matchIndex: replica?.match?.get(known) ?? null,
+        matchIndex: matches?.get(known) ?? null,
         appliedIndex: self ? (replica?.applied ?? null) : (peer?.report?.applied ?? null),
         ready: self ? this.ready : peer?.connected === true ? (peer.report?.ready ?? null) : false,
         recovering: self ? replica !== null && replica.lostPromise !== null : (peer?.report?.recovering ?? null),

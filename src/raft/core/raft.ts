@@ -90,9 +90,14 @@ export class Raft {
   /** Ticks since the leader was heard, or since the last check of the quorum as leader. */
   #elapsed = 0;
   #electionTimeout = 0;
-  /** As follower: up to where the log is known to equal the current leader's, and which session said so. */
-  #matched: { readonly index: LogIndex; readonly session: number } | null = null;
+  /**
+   * Up to where the log is known to equal that of this term's leader. A leader never changes its own log, so this holds
+   * until the term ends, whatever role this replica takes meanwhile.
+   */
+  #matched = asIndex(0);
+  /** How much of that the leader was told to be durable, and the newest replication session it spoke in. */
   #acknowledged = asIndex(0);
+  #session = 0;
   #lastEntryTimeMs: number;
   #messages: OutgoingMessage[] = [];
   #reads: { requestId: string; index: LogIndex | null }[] = [];
@@ -167,7 +172,6 @@ export class Raft {
       return;
     }
     this.#role = { name: 'pre-candidate', votes: new Map([[this.#options.self, true]]) };
-    this.#matched = null;
     this.#broadcastVoteRequest('pre-vote');
     this.#countVotes();
   }
@@ -365,7 +369,6 @@ export class Raft {
   #becomeLeader(): void {
     const { self, boot, configuration, window, appendEntriesMax, appendBytesMax } = this.#options;
     this.#elapsed = 0;
-    this.#matched = null;
     const leading = new Leader({
       self,
       boot,
@@ -388,8 +391,6 @@ export class Raft {
     const leading = this.#role.name === 'leader' ? this.#role.leading : null;
     if (term > this.#term) this.#setBallot(term, null);
     this.#role = { name: 'follower', leader };
-    this.#matched = null;
-    this.#acknowledged = asIndex(0);
     this.#resetElection();
     leading?.abandonReads();
   }
@@ -407,19 +408,12 @@ export class Raft {
   /** A message of this term's leader arrived. */
   #follow(message: Append | Heartbeat): void {
     if (this.#role.name === 'leader') throw new InvariantError(`two leaders in term ${this.#term}: ${this.#options.self} and ${message.from}`);
-    if (this.#role.name !== 'follower') {
-      this.#role = { name: 'follower', leader: message.from };
-      this.#matched = null;
-      this.#acknowledged = asIndex(0);
-    }
+    if (this.#role.name !== 'follower') this.#role = { name: 'follower', leader: message.from };
     const known = this.#role.leader;
     invariant(known === null || known === message.from, `two leaders in term ${this.#term}: ${known} and ${message.from}`);
     this.#role.leader = message.from;
     this.#elapsed = 0;
-    if (this.#matched !== null && this.#matched.session < message.session) {
-      this.#matched = null;
-      this.#acknowledged = asIndex(0);
-    }
+    this.#session = Math.max(this.#session, message.session);
   }
 
   #onAppend(message: Append): void {
@@ -438,8 +432,7 @@ export class Raft {
     }
     const newest = message.entries.at(-1);
     if (newest !== undefined) this.#lastEntryTimeMs = Math.max(this.#lastEntryTimeMs, newest.timeMs);
-    const index = asIndex(Math.max(matched, this.#matched?.index ?? 0));
-    this.#matched = { index, session: Math.max(message.session, this.#matched?.session ?? 0) };
+    this.#matched = asIndex(Math.max(matched, this.#matched));
     this.#followCommit(message.commit);
     this.#acknowledge(true);
   }
@@ -452,8 +445,7 @@ export class Raft {
 
   /** The leader's commit index holds for this log as far as the two are known to be equal, no further (bug E15). */
   #followCommit(commit: LogIndex): void {
-    if (this.#matched === null) return;
-    const index = Math.min(commit, this.#matched.index);
+    const index = Math.min(commit, this.#matched);
     if (index > this.#log.commit) this.#log.commitTo(asIndex(index));
   }
 
@@ -462,12 +454,12 @@ export class Raft {
    * they are (protocol C7, bug E16); `asked`: the leader waits for a word even if there is nothing new to say.
    */
   #acknowledge(asked: boolean): void {
-    if (this.#role.name !== 'follower' || this.#role.leader === null || this.#matched === null) return;
-    const match = asIndex(Math.min(this.#matched.index, this.#log.durable));
-    if (match <= this.#acknowledged && !(asked && match === this.#matched.index)) return;
+    if (this.#role.name !== 'follower' || this.#role.leader === null) return;
+    const match = asIndex(Math.min(this.#matched, this.#log.durable));
+    if (match <= this.#acknowledged && !(asked && match === this.#matched)) return;
     this.#acknowledged = match;
     const result = { accepted: true, match } as const;
-    this.#send({ ...this.#envelope(this.#role.leader), type: 'append-reply', session: this.#matched.session, result });
+    this.#send({ ...this.#envelope(this.#role.leader), type: 'append-reply', session: this.#session, result });
     this.#maybeRecovered();
   }
 
@@ -476,7 +468,7 @@ export class Raft {
     if (this.#lostPromise === null) return;
     const { durable } = this.#log;
     const verified = { index: durable, term: this.#log.termAt(durable) ?? asTerm(0) };
-    const matched = Math.min(this.#matched?.index ?? 0, durable);
+    const matched = Math.min(this.#matched, durable);
     if (RaftLog.upToDate(verified, this.#lostPromise) || matched >= this.#lostPromise.index) this.#lostPromise = null;
   }
 
@@ -484,6 +476,11 @@ export class Raft {
     if (term === this.#term && vote === this.#vote) return;
     invariant(term > this.#term || this.#vote === null, 'a vote is never changed within its term (bug E4)');
     invariant(term >= this.#term, 'the term never goes back');
+    if (term > this.#term) {
+      this.#matched = asIndex(0);
+      this.#acknowledged = asIndex(0);
+      this.#session = 0;
+    }
     this.#term = term;
     this.#vote = vote;
     this.#ballotChanged = true;

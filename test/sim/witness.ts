@@ -1,0 +1,98 @@
+/**
+ * The invariants that must hold after every step (protocol A1-A2, I2; docs/spec). The witness sees every message as it
+ * leaves, every entry as it is applied and every node's status, and looks at the disks themselves: it believes nothing that
+ * the code under test says about durability.
+ */
+import type { Entry, LogIndex, NodeId, ReplicaId } from '../../src/raft/core/types.ts';
+import type { ReplicaStatus } from '../../src/raft/replica.ts';
+import type { Hello, PeerMessage } from '../../src/transport/transport.ts';
+import type { DiskView } from './disk-view.ts';
+
+export class Violation extends Error {
+  override readonly name = 'Violation';
+}
+
+export class Witness {
+  readonly #disks: ReadonlyMap<NodeId, DiskView>;
+  /** Nodes whose disk was damaged and which have not caught up since: they count as holding what they held (protocol I3). */
+  readonly #damaged: ReadonlySet<NodeId>;
+  readonly #leaders = new Map<number, ReplicaId>();
+  /** Every entry that anybody applied, by index. */
+  readonly #committed = new Map<LogIndex, { readonly hash: string; readonly term: number }>();
+  readonly #applied = new Map<string, LogIndex>();
+  readonly #terms = new Map<string, number>();
+  #highest = 0;
+
+  constructor(options: { disks: ReadonlyMap<NodeId, DiskView>; damaged: ReadonlySet<NodeId> }) {
+    this.#disks = options.disks;
+    this.#damaged = options.damaged;
+  }
+
+  /** The highest index known to be committed. */
+  get highestCommitted(): number {
+    return this.#highest;
+  }
+
+  /** A message leaves `from`: what it depends on must be durable (docs/io-ordering.md). */
+  message(from: Hello, message: PeerMessage): void {
+    if (message.kind !== 'raft') return;
+    const disk = this.#disks.get(from.node);
+    const hardState = disk?.hardState();
+    if (disk === undefined || hardState == null) throw new Violation(`${from.node} speaks without a hard state`);
+    const raft = message.message;
+    const who = `${raft.type} of ${from.node} in term ${raft.term}`;
+    demand(hardState.term >= raft.term, `P1: ${who} left before the term was durable (${hardState.term})`);
+    if (hardState.term > raft.term) return;
+    if (raft.type === 'vote') demand(hardState.vote === raft.from, `P1: ${who} left before its own vote was durable`);
+    if (raft.type === 'vote-reply' && raft.granted) demand(hardState.vote === raft.to, `P1: ${who} left before the vote was durable`);
+    if (raft.type === 'append-reply' && raft.result.accepted && raft.result.match > 0) {
+      const { match } = raft.result;
+      demand(this.#damaged.has(from.node) || disk.entry(match) !== null, `P2: ${who} acknowledged entry ${match}, which is not on its disk`);
+      demand(hardState.promised.index >= match || hardState.promised.term > (disk.entry(match)?.term ?? 0), `P2: ${who} acknowledged entry ${match}, which it had not promised`);
+    }
+  }
+
+  /** `node` applied `entry`. */
+  applied(node: NodeId, boot: string, entry: Entry): void {
+    const { index, hash, term } = entry;
+    const before = this.#applied.get(boot);
+    demand(before === undefined || index === before + 1, `S3: ${node} applied entry ${index} after entry ${before}`);
+    this.#applied.set(boot, index);
+    const known = this.#committed.get(index);
+    if (known !== undefined) {
+      demand(known.hash === hash, `S4: ${node} applied another entry ${index} than somebody before`);
+      return;
+    }
+    demand(index === this.#highest + 1, `S3: entry ${index} is applied first, before entry ${this.#highest + 1}`);
+    this.#highest = index;
+    this.#committed.set(index, { hash, term });
+    const holders = [...this.#disks].filter(([id, disk]) => this.#damaged.has(id) || disk.entry(index)?.hash === hash);
+    demand(
+      holders.length > this.#disks.size / 2,
+      `S5: entry ${index} is committed, but only ${holders.map(([id]) => id).join(', ') || 'nobody'} has it on disk`,
+    );
+  }
+
+  /** Looks at one running node after a step. */
+  status(id: NodeId, boot: string, replica: ReplicaStatus): void {
+    const { role, term, commit, applied, last } = replica;
+    demand(applied <= commit && commit <= last, `S1: ${id} has applied ${applied}, commit ${commit}, last ${last}`);
+    demand(term >= (this.#terms.get(boot) ?? 0), `S1: the term of ${id} went back to ${term}`);
+    this.#terms.set(boot, term);
+    if (role !== 'leader' || replica.leader === null) return;
+    const known = this.#leaders.get(term);
+    demand(known === undefined || known === replica.leader, `S2: ${known} and ${replica.leader} both lead term ${term}`);
+    if (known !== undefined) return;
+    this.#leaders.set(term, replica.leader);
+    const committedBefore = [...this.#committed].findLast(([, entry]) => entry.term < term)?.[0] ?? 0;
+    demand(last > committedBefore, `S6: ${id} leads term ${term} with a log up to ${last}, without committed entry ${committedBefore}`);
+  }
+
+  get leaderChanges(): number {
+    return this.#leaders.size;
+  }
+}
+
+function demand(holds: boolean, sentence: string): void {
+  if (!holds) throw new Violation(sentence);
+}
