@@ -38,14 +38,15 @@ export class LocalNode {
   readonly http: string;
   /** `HOST:PORT` where the other nodes connect to. */
   readonly peer: string;
-  readonly #options: LocalNodeOptions;
+  readonly options: LocalNodeOptions;
   #process: ChildProcess | null = null;
   #ended: Promise<string> = Promise.resolve('not started');
   #stopping = false;
   #lastLines: string[] = [];
+  readonly #lineWaiters = new Set<(line: string) => void>();
 
   constructor(options: LocalNodeOptions) {
-    this.#options = options;
+    this.options = options;
     this.id = options.id;
     this.data = options.data;
     this.http = `http://${options.http}`;
@@ -55,6 +56,11 @@ export class LocalNode {
   /** The running process, or null. With a `wrapper` it is the wrapper's. */
   get process(): ChildProcess | null {
     return this.#process;
+  }
+
+  /** Resolves with how the process ended: `exit code 0`, or the name of a signal. */
+  get ended(): Promise<string> {
+    return this.#ended;
   }
 
   /** What the node wrote last, oldest first. */
@@ -71,7 +77,7 @@ export class LocalNode {
   /** Starts the process and waits for nothing. */
   spawn(): void {
     if (this.#process !== null) throw new Error(`${this.id} is running already.`);
-    const { id, data, http, peer, cluster, environment, wrapper = [] } = this.#options;
+    const { id, data, http, peer, cluster, environment, wrapper = [] } = this.options;
     const flags = ['--id', id, '--data', data, '--cluster', cluster, '--http', http, '--peer', peer];
     const [command = quorate, ...rest] = [...wrapper, quorate, 'start', ...flags];
     // A process group of its own, so that Ctrl-C in a terminal reaches a node only through whoever manages it.
@@ -94,35 +100,50 @@ export class LocalNode {
         this.#process = null;
         const end = failure ?? (signal === null ? `exit code ${code}` : signal);
         resolve(end);
-        if (!this.#stopping) this.#options.onDeath?.(this, end);
+        if (!this.#stopping) this.options.onDeath?.(this, end);
       });
     });
   }
 
   /** Resolves once GET /readyz is 200. Rejects when the process ends before, or at the deadline. */
-  async waitUntilReady(timeoutMs = this.#options.readyTimeoutMs ?? 60_000): Promise<void> {
+  async waitUntilReady(timeoutMs = this.options.readyTimeoutMs ?? 60_000): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     let ended: string | undefined;
     void this.#ended.then((end) => (ended = end));
     for (;;) {
-      if (await this.isReady()) return;
+      if (await this.isReady(Math.min(2_000, timeoutMs))) return;
       if (ended !== undefined) throw new Error(this.#describe(`${this.id} stopped before it was ready (${ended})`));
       if (performance.now() > deadline) {
-        throw new Error(this.#describe(`${this.id} was not ready after ${Math.round(timeoutMs / 1_000)} s`));
+        throw new Error(this.#describe(`${this.id} was not ready after ${timeoutMs / 1_000} s`));
       }
       await delay(readyPollMs);
     }
   }
 
-  /** Whether GET /readyz answers 200 now. */
-  async isReady(): Promise<boolean> {
+  /** Whether GET /readyz answers 200, inside `timeoutMs`. */
+  async isReady(timeoutMs = 2_000): Promise<boolean> {
     try {
-      const response = await fetch(`${this.http}/readyz`, { signal: AbortSignal.timeout(2_000) });
+      const response = await fetch(`${this.http}/readyz`, { signal: AbortSignal.timeout(timeoutMs) });
       await response.body?.cancel();
       return response.status === 200;
     } catch {
       return false;
     }
+  }
+
+  /** Resolves with the first line that contains `text`, from the last ones written on. Rejects when the process ends first. */
+  async waitForLine(text: string): Promise<string> {
+    const written = this.#lastLines.find((line) => line.includes(text));
+    if (written !== undefined) return written;
+    return new Promise((resolve, reject) => {
+      const waiter = (line: string): void => {
+        if (!line.includes(text)) return;
+        this.#lineWaiters.delete(waiter);
+        resolve(line);
+      };
+      this.#lineWaiters.add(waiter);
+      void this.#ended.then((end) => reject(new Error(this.#describe(`${this.id} ended (${end}) without "${text}"`))));
+    });
   }
 
   /** Sends a signal; with SIGKILL, resolves when the process is gone. Nothing happens when it is not running. */
@@ -169,7 +190,8 @@ export class LocalNode {
   #onLine(line: string): void {
     this.#lastLines.push(line);
     if (this.#lastLines.length > lastLinesMax) this.#lastLines.shift();
-    this.#options.onLine?.(this.id, line);
+    for (const waiter of this.#lineWaiters) waiter(line);
+    this.options.onLine?.(this.id, line);
   }
 
   #describe(sentence: string): string {
