@@ -80,7 +80,7 @@ describe('quorate start', () => {
   it('sets the size of the thread pool before anything uses it', async () => {
     const running = await prepare('well-behaved');
     await running.start();
-    expect(running.lastLines).toContain(`threads ${limits.threadPoolSize}`);
+    expect(await running.waitForLine('threads ')).toBe(`threads ${limits.threadPoolSize}`);
   });
 });
 
