@@ -240,7 +240,8 @@ export class Replica {
     const lost = this.raft.lostPromise;
     // A promise is never overwritten with a shorter log (protocol A2), yet a longer one is promised before it is acked.
     this.disk.promise = lost !== null && !RaftLog.upToDate(tail, lost) ? lost : tail;
-    this.disk.commit = asIndex(Math.min(this.raft.commit, entries.length));
+    // Not the end of the disk: while a truncation is pending, the disk still holds what the leader has replaced.
+    this.disk.commit = asIndex(Math.min(this.raft.commit, this.raft.durable));
   }
 
   /**
