@@ -39,7 +39,8 @@ export class ReverseWriter {
 
   /** An integer from 0 to 2^53. */
   prependVarint(value: number): void {
-    putVarint(this.#buffer, this.#reserve(varintSize(value)), value);
+    const at = this.#reserve(varintSize(value));
+    putVarint(this.#buffer, at, value);
   }
 
   /** A 64-bit value as a varint: two's complement, so a negative one takes ten bytes. */
