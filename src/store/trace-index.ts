@@ -227,6 +227,11 @@ export class TraceIndex {
     await this.#flushFull();
   }
 
+  /** Resolves when no flush is under way, however the last one ended. */
+  async settled(): Promise<void> {
+    await this.#flushing?.catch(() => undefined);
+  }
+
   #flushFull(): Promise<void> {
     this.#flushing ??= this.#writeFull().finally(() => {
       this.#flushing = null;

@@ -8,11 +8,11 @@ import type { LogIndex } from '../raft/core/types.ts';
 import { BlockReader } from '../store/block-reader.ts';
 import type { BlockLog } from '../store/block-log.ts';
 import { fingerprintOf } from '../store/fingerprint.ts';
-import type { TraceIndex } from '../store/trace-index.ts';
+import type { TraceIndexer } from './trace-indexer.ts';
 
 export interface LookupOptions {
   readonly log: BlockLog;
-  readonly index: TraceIndex;
+  readonly index: TraceIndexer;
   readonly codec: Codec;
 }
 

@@ -12,12 +12,11 @@ import { Replica, type ReplicaStatus } from '../raft/replica.ts';
 import { BlockLog } from '../store/block-log.ts';
 import { DamagedError } from '../store/damaged.ts';
 import { HardStateFile, hardStateSlots } from '../store/hard-state.ts';
-import type { TraceIndex } from '../store/trace-index.ts';
 import type { Founding, Hello, PeerMessage, Transport } from '../transport/transport.ts';
 import { protocolVersion } from '../transport/transport.ts';
-import { applyEntry, openIndex } from './indexing.ts';
 import { Ingest, type WriteResult } from './ingest.ts';
 import { lookUpTrace } from './lookup.ts';
+import { TraceIndexer } from './trace-indexer.ts';
 
 export type Consistency = 'linearizable' | 'stale';
 
@@ -32,6 +31,8 @@ export interface TraceStoreOptions {
   readonly logger: Logger;
   /** Sees every committed entry, in log order, once a life. */
   readonly committed?: (entry: Entry) => void;
+  /** Entries after which the index is flushed; see limits. */
+  readonly indexFlushEntries?: number;
   /** The node must stop; called at most once. */
   readonly fatal: (error: Error) => void;
 }
@@ -69,7 +70,7 @@ interface Peer {
 /** The part that exists once the cluster is founded. */
 interface Running {
   readonly replica: Replica;
-  readonly index: TraceIndex;
+  readonly index: TraceIndexer;
   readonly ingest: Ingest;
 }
 
@@ -173,7 +174,13 @@ export class TraceStore {
 
   async #startReplica(): Promise<void> {
     const { platform, transport, logger } = this.#options;
-    const index = await openIndex({ platform, log: this.#log, logger, incarnation: this.#hardState.state?.incarnation ?? '' });
+    const index = await TraceIndexer.open({
+      platform,
+      log: this.#log,
+      logger,
+      incarnation: this.#hardState.state?.incarnation ?? '',
+      ...(this.#options.indexFlushEntries === undefined ? {} : { flushEntries: this.#options.indexFlushEntries }),
+    });
     const replica = await Replica.start({
       self: this.#self,
       boot: asBootId(this.#boot),
@@ -185,7 +192,7 @@ export class TraceStore {
       hardState: this.#hardState,
       applied: index.applied,
       apply: (entry) => {
-        applyEntry(index, entry, platform.codec);
+        index.apply(entry);
         this.#options.committed?.(entry);
       },
       send: (to, message) => {
@@ -288,23 +295,15 @@ export class TraceStore {
       hardStateCounter: this.#hardState.counter,
     } as const;
     for (const member of members) if (member !== node) transport.send(member, 'control', report);
-    void this.#flushIndex();
+    void this.#running?.index.maybeFlush();
     this.#cancelReport = platform.clock.after(reportEveryMs, () => this.#report());
-  }
-
-  /** A failed flush costs memory, not data: it is told and tried again (protocol A5, F1). */
-  async #flushIndex(): Promise<void> {
-    try {
-      await this.#running?.index.maybeFlush();
-    } catch (error) {
-      this.#options.logger.error({ error: errorOf(error).message }, 'the index could not be flushed; it stays in memory until it can');
-    }
   }
 
   /** Able to serve linearizable reads and writes, as far as this node can tell. */
   get ready(): boolean {
     const status = this.#running?.replica.status;
-    return status !== undefined && !this.#stopped && status.leader !== null && status.applied >= this.#caughtUpTo;
+    if (status === undefined || this.#stopped || this.#running?.index.rebuilding === true) return false;
+    return status.leader !== null && status.applied >= this.#caughtUpTo;
   }
 
   /** Stores an ExportTraceServiceRequest; see `Ingest.write`. */
@@ -343,7 +342,7 @@ export class TraceStore {
   get status(): StoreStatus {
     const replica = this.#running?.replica.status ?? null;
     const base = this.#log.base;
-    const waiting = this.ready ? null : (this.#founder?.waiting ?? (replica?.leader == null ? 'no leader' : 'replaying the log'));
+    const waiting = this.ready ? null : (this.#founder?.waiting ?? (replica?.leader == null ? 'no leader' : 'bringing the index up to date'));
     const voters = base?.configuration.voters ?? [];
     const matches = this.#running?.replica.matches ?? null;
     const members = this.#options.members.map((id): MemberStatus => {

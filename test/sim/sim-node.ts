@@ -89,6 +89,7 @@ export class SimNode {
       http: `http://${this.id}`,
       members,
       logger: logger ?? silentLogger,
+      indexFlushEntries: 24,
       committed: (entry) => committed(this.id, name, entry),
       fatal: fail,
     });

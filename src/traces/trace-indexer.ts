@@ -1,0 +1,144 @@
+/**
+ * Keeps the index in step with the log (protocol F1). The index is a cache: one that was made from another log, or is
+ * damaged, is emptied and made again from the log, and until that is done nobody is answered from it (protocol D6).
+ *
+ *   index.applied <= applied
+ */
+import { errorOf, QuorateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Logger } from '../logger.ts';
+import type { Platform } from '../platform/platform.ts';
+import { asIndex, type Entry, type LogIndex } from '../raft/core/types.ts';
+import { BlockReader } from '../store/block-reader.ts';
+import type { BlockLog } from '../store/block-log.ts';
+import { DamagedError } from '../store/damaged.ts';
+import type { Fingerprint } from '../store/fingerprint.ts';
+import { TraceIndex } from '../store/trace-index.ts';
+
+export interface TraceIndexerOptions {
+  readonly platform: Platform;
+  readonly log: BlockLog;
+  readonly logger: Logger;
+  readonly incarnation: string;
+  /** Entries after which the index is flushed. */
+  readonly flushEntries?: number;
+}
+
+export class TraceIndexer {
+  readonly #options: TraceIndexerOptions;
+  readonly #index: TraceIndex;
+  /** The last committed entry seen, in the index or waiting for it to be rebuilt. */
+  #applied: LogIndex;
+  #rebuilding: Promise<void> | null = null;
+  #stopped = false;
+
+  private constructor(options: TraceIndexerOptions, index: TraceIndex) {
+    this.#options = options;
+    this.#index = index;
+    this.#applied = index.applied;
+  }
+
+  /** Opens the index of this log; empty when the one found is another log's or damaged. The caller applies what it lacks. */
+  static async open(options: TraceIndexerOptions): Promise<TraceIndexer> {
+    const { platform, log, logger, incarnation, flushEntries } = options;
+    if (log.base === null) throw new Error('the index opens after the log is founded');
+    const { position } = log.base;
+    const index = await TraceIndex.open({
+      openStore: () => platform.disk.openKeyValue('index'),
+      clock: platform.clock,
+      executor: platform.executor,
+      clusterId: log.base.clusterId,
+      incarnation,
+      ...(flushEntries === undefined ? {} : { flushEntries }),
+    });
+    const fault = index.damaged ?? ((await madeFrom(log, index)) ? null : 'it was made from another log');
+    if (fault !== null) {
+      logger.warn({}, `the index is rebuilt from the log: ${fault}`);
+      await index.reset({ applied: position.index, hash: position.hash });
+    }
+    return new TraceIndexer(options, index);
+  }
+
+  /** The last committed entry taken in. */
+  get applied(): LogIndex {
+    return this.#applied;
+  }
+
+  get rebuilding(): boolean {
+    return this.#rebuilding !== null;
+  }
+
+  /** Takes in the next committed entry. */
+  apply(entry: Entry): void {
+    this.#applied = entry.index;
+    if (this.#rebuilding === null) this.#add(entry);
+  }
+
+  #add(entry: Entry): void {
+    const { codec } = this.#options.platform;
+    const fingerprints = entry.kind === 'block' ? new BlockReader(entry.payload, codec).fingerprints() : [];
+    this.#index.apply(entry.index, entry.hash, fingerprints);
+  }
+
+  /** The entries that may hold a trace, ascending. Rejects with `not-ready` while the index is being rebuilt. */
+  async lookup(fingerprint: Fingerprint): Promise<LogIndex[]> {
+    if (this.#rebuilding !== null) throw this.#notReady();
+    try {
+      return await this.#index.lookup(fingerprint);
+    } catch (error) {
+      if (!(error instanceof DamagedError)) throw error;
+      this.#rebuild(error.message);
+      throw this.#notReady();
+    }
+  }
+
+  #notReady(): QuorateError {
+    return new QuorateError('not-ready', 'this node rebuilds its index: ask another one, or again later');
+  }
+
+  #rebuild(fault: string): void {
+    if (this.#rebuilding !== null || this.#stopped) return;
+    this.#options.logger.warn({}, `the index is rebuilt from the log: ${fault}`);
+    this.#rebuilding = this.#replay()
+      .catch((error: unknown) => this.#options.logger.error({ error: errorOf(error).message }, 'the index could not be rebuilt; restart this node'))
+      .then(() => {
+        if (this.#index.applied === this.#applied) this.#rebuilding = null;
+      });
+  }
+
+  async #replay(): Promise<void> {
+    const { log, platform } = this.#options;
+    const base = log.base?.position;
+    if (base === undefined) return;
+    await this.#index.settled();
+    await this.#index.reset({ applied: base.index, hash: base.hash });
+    while (this.#index.applied < this.#applied && !this.#stopped) {
+      const entries = await log.readRange(asIndex(this.#index.applied + 1), this.#applied, limits.appendBytesMax);
+      for (const entry of entries) this.#add(entry);
+      await platform.executor.nextTurn();
+    }
+  }
+
+  /** Flushes when it is time. A failure costs memory, not data: it is told and tried again (protocol A5). */
+  async maybeFlush(): Promise<void> {
+    if (this.#rebuilding !== null) return;
+    try {
+      await this.#index.maybeFlush();
+    } catch (error) {
+      this.#options.logger.error({ error: errorOf(error).message }, 'the index could not be flushed; it stays in memory until it can');
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stopped = true;
+    await this.#rebuilding;
+    await this.#index.close();
+  }
+}
+
+async function madeFrom(log: BlockLog, index: TraceIndex): Promise<boolean> {
+  const { flushed } = index;
+  if (flushed === null) return true;
+  const position = await log.positionAt(flushed.applied).catch(() => null);
+  return position?.hash === flushed.hash;
+}
