@@ -67,6 +67,20 @@ export const limits = {
   bulkQueueBytesMax: 48 * MiB,
   /** One message between nodes. */
   frameBytesMax: 32 * MiB,
+  /** The header of one message, without its entries or block. */
+  frameHeaderBytesMax: 16 * KiB,
+  /** Connections accepted whose other side has not said yet who it is; the next one is closed. */
+  strangersMax: 64,
+  /** A connection that is not open, or has not shown who it is, after this long is given up. */
+  connectTimeoutMs: 2_000,
+  /** First and longest wait before a connection is tried again; doubled each time, with jitter. */
+  reconnectMsMin: 50,
+  reconnectMsMax: 2_000,
+  /** An idle connection is asked whether it is alive this often. */
+  pingMs: 1_000,
+  /** A connection on which nothing moved for this long is closed and opened again. */
+  controlSilenceMs: 3_000,
+  bulkSilenceMs: 10_000,
 
   /** Traces gathered in memory before their postings become one index window (protocol F2). */
   indexWindowTraces: 8_192,
@@ -92,4 +106,5 @@ assertOrdered(
 );
 assertOrdered(limits.blockBytesMax < limits.frameBytesMax, 'a block must fit into a message');
 assertOrdered(limits.frameBytesMax < limits.bulkQueueBytesMax, 'a message must fit into a queue');
+assertOrdered(limits.pingMs * 2 < limits.controlSilenceMs, 'one lost ping must not close a connection');
 assertOrdered(limits.forwardRetryMs * 4 < limits.writeDeadlineMs, 'a lost forward must be retried inside the deadline');

@@ -1,0 +1,177 @@
+/**
+ * Peer messages as frames. One explicit decoder for each type: every field is checked before a message is made of it,
+ * and entries are checked down to their hashes, so what leaves here is well-formed, and damage ends a connection
+ * instead of reaching the log. Bytes from outside throw `FrameError` and nothing else.
+ */
+import { limits } from '../limits.ts';
+import { crc32 } from '../platform/digest.ts';
+import type { Message } from '../raft/core/message.ts';
+import {
+  asBootId,
+  asIndex,
+  asReplicaId,
+  asTerm,
+  type Entry,
+  type LogIndex,
+  type ReplicaId,
+  type Term,
+} from '../raft/core/types.ts';
+import { decodeEntry, encodeEntry, verifyEntry } from '../store/entry.ts';
+import { packFields, unpackFields, type Fields } from './fields.ts';
+import { encodeFrame, FrameError, type Frame } from './frame.ts';
+import type { PeerMessage } from './transport.ts';
+
+/** The pieces to write for `message`. Throws RangeError when it is larger than any node takes. */
+export function encodeMessage(message: PeerMessage): Uint8Array[] {
+  switch (message.kind) {
+    case 'raft': {
+      if (message.message.type !== 'append') return encodeFrame(packFields({ kind: 'raft', message: message.message }));
+      const { entries, ...append } = message.message;
+      const records = entries.map((entry) => encodeEntry(entry));
+      const sizes = records.map((record) => record.length);
+      return encodeFrame(packFields({ kind: 'raft', message: { ...append, sizes } }), records);
+    }
+    case 'forward': {
+      const { kind, term, payload } = message;
+      return encodeFrame(packFields({ kind, term, crc: crc32(payload) }), [payload]);
+    }
+    case 'found':
+    case 'founded':
+    case 'report':
+      return encodeFrame(packFields(message));
+    default:
+      return message satisfies never;
+  }
+}
+
+/** Throws `FrameError`. Entries and payloads are views of the frame's body. */
+export function decodeMessage(frame: Frame): PeerMessage {
+  const fields = unpackFields(frame.header);
+  const kind = fields.string('kind');
+  const isRaft = kind === 'raft';
+  const message = isRaft ? fields.map('message') : fields;
+  const type = isRaft ? message.string('type') : kind;
+  if (frame.body.length > 0 && type !== 'append' && type !== 'forward') throw new FrameError(`a ${type} with a body`);
+  switch (kind) {
+    case 'raft':
+      return { kind, message: raftMessage(type, message, frame.body) };
+    case 'forward':
+      if (crc32(frame.body) !== fields.integer('crc')) throw new FrameError('a forwarded block was damaged on the way');
+      return { kind, term: term(fields), payload: frame.body };
+    case 'found': {
+      const founding = fields.map('founding');
+      const voters = founding.strings('voters', limits.votersMax).map((voter) => replicaNamed(voter, 'voters'));
+      return { kind, founding: { clusterId: founding.string('clusterId'), voters } };
+    }
+    case 'founded':
+      return { kind, clusterId: fields.string('clusterId') };
+    case 'report':
+      return {
+        kind,
+        applied: index(fields, 'applied'),
+        ready: fields.boolean('ready'),
+        recovering: fields.boolean('recovering'),
+        hardStateCounter: fields.integer('hardStateCounter'),
+      };
+    default:
+      throw new FrameError(`a message of an unknown kind (${kind})`);
+  }
+}
+
+function raftMessage(type: string, fields: Fields, body: Uint8Array): Message {
+  const envelope = {
+    from: replica(fields, 'from'),
+    to: replica(fields, 'to'),
+    term: term(fields),
+    boot: asBootId(fields.string('boot')),
+  };
+  switch (type) {
+    case 'pre-vote':
+    case 'vote':
+      return { ...envelope, type, lastTerm: term(fields, 'lastTerm'), lastIndex: index(fields, 'lastIndex') };
+    case 'pre-vote-reply':
+      return { ...envelope, type, granted: fields.boolean('granted'), campaignTerm: term(fields, 'campaignTerm') };
+    case 'vote-reply':
+      return { ...envelope, type, granted: fields.boolean('granted') };
+    case 'append': {
+      const previousIndex = index(fields, 'previousIndex');
+      return {
+        ...envelope,
+        type,
+        session: fields.integer('session'),
+        previousIndex,
+        previousTerm: term(fields, 'previousTerm'),
+        entries: entriesIn(body, fields.integers('sizes', limits.appendEntriesMax), previousIndex),
+        commit: index(fields, 'commit'),
+      };
+    }
+    case 'append-reply': {
+      const result = fields.map('result');
+      return {
+        ...envelope,
+        type,
+        session: fields.integer('session'),
+        result: result.boolean('accepted')
+          ? { accepted: true, match: index(result, 'match') }
+          : {
+              accepted: false,
+              rejected: index(result, 'rejected'),
+              hintIndex: index(result, 'hintIndex'),
+              hintTerm: term(result, 'hintTerm'),
+            },
+      };
+    }
+    case 'heartbeat': {
+      const commit = index(fields, 'commit');
+      return { ...envelope, type, session: fields.integer('session'), round: fields.integer('round'), commit };
+    }
+    case 'heartbeat-reply':
+      return { ...envelope, type, session: fields.integer('session'), round: fields.integer('round') };
+    case 'read-index':
+      return { ...envelope, type, requestId: fields.string('requestId') };
+    case 'read-index-reply': {
+      const readIndex = fields.isNull('index') ? null : index(fields, 'index');
+      return { ...envelope, type, requestId: fields.string('requestId'), index: readIndex };
+    }
+    default:
+      throw new FrameError(`a raft message of an unknown type (${type})`);
+  }
+}
+
+/** The entries of an append: consecutive from `previousIndex` + 1, each the child of the one before, each with its own hashes. */
+function entriesIn(body: Uint8Array, sizes: readonly number[], previousIndex: LogIndex): Entry[] {
+  const entries: Entry[] = [];
+  let at = 0;
+  for (const size of sizes) {
+    const expected = previousIndex + 1 + entries.length;
+    if (at + size > body.length || !Number.isSafeInteger(expected)) throw new FrameError('an append that is cut short');
+    const entry = entryIn(body.subarray(at, at + size), asIndex(expected));
+    const previous = entries.at(-1);
+    if (previous !== undefined && (entry.previousHash !== previous.hash || entry.term < previous.term)) {
+      throw new FrameError(`entry ${expected} does not follow the entry before it`);
+    }
+    entries.push(entry);
+    at += size;
+  }
+  if (at !== body.length) throw new FrameError('an append with bytes behind its entries');
+  return entries;
+}
+
+function entryIn(record: Uint8Array, expected: LogIndex): Entry {
+  try {
+    const entry = decodeEntry(record, expected);
+    verifyEntry(entry);
+    return entry;
+  } catch (error) {
+    throw new FrameError(`entry ${expected} arrived damaged (${error instanceof Error ? error.message : String(error)})`);
+  }
+}
+
+const term = (fields: Fields, name = 'term'): Term => asTerm(fields.integer(name));
+const index = (fields: Fields, name: string): LogIndex => asIndex(fields.integer(name));
+const replica = (fields: Fields, name: string): ReplicaId => replicaNamed(fields.string(name), name);
+
+function replicaNamed(value: string, name: string): ReplicaId {
+  if (!/^[^#]+#[^#]+$/.test(value)) throw new FrameError(`${name} does not name a replica`);
+  return asReplicaId(value);
+}

@@ -1,0 +1,163 @@
+/**
+ * Frame headers: msgpack maps of plain values, and the checked way to read them. What comes from outside is scanned before
+ * it is unpacked, so that no length in it can ask for more memory than the bytes themselves, and no extension type is made.
+ */
+import { Packr, Unpackr } from 'msgpackr';
+import { FrameError } from './frame.ts';
+
+const packr = new Packr({ useRecords: false, structuredClone: false, moreTypes: false, variableMapSize: true });
+const unpackr = new Unpackr({ useRecords: false, structuredClone: false, moreTypes: false, int64AsType: 'number' });
+
+export function packFields(fields: Readonly<Record<string, unknown>>): Uint8Array {
+  return packr.pack(fields);
+}
+
+/** Throws `FrameError` unless the bytes are exactly one map. */
+export function unpackFields(bytes: Uint8Array): Fields {
+  scan(bytes);
+  try {
+    return new Fields(unpackr.unpack(bytes), 'the header');
+  } catch (error) {
+    if (error instanceof FrameError) throw error;
+    throw new FrameError(`a header that is not msgpack (${String(error)})`);
+  }
+}
+
+/** A map from outside; every read names the kind of value it must be. */
+export class Fields {
+  readonly #values: Readonly<Record<string, unknown>>;
+  readonly #name: string;
+
+  constructor(value: unknown, name: string) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new FrameError(`${name} is not a map`);
+    this.#values = value as Readonly<Record<string, unknown>>;
+    this.#name = name;
+  }
+
+  has(field: string): boolean {
+    return Object.hasOwn(this.#values, field);
+  }
+
+  /** A whole number from 0 to 2^53 - 1. */
+  integer(field: string): number {
+    return integerIn(this.#get(field), `${field} in ${this.#name}`);
+  }
+
+  string(field: string, lengthMax = 256): string {
+    const value = this.#get(field);
+    if (typeof value !== 'string' || value.length > lengthMax) {
+      throw new FrameError(`${field} in ${this.#name} is not a string of at most ${lengthMax} characters`);
+    }
+    return value;
+  }
+
+  boolean(field: string): boolean {
+    const value = this.#get(field);
+    if (typeof value !== 'boolean') throw new FrameError(`${field} in ${this.#name} is not true or false`);
+    return value;
+  }
+
+  map(field: string): Fields {
+    return new Fields(this.#get(field), `${field} in ${this.#name}`);
+  }
+
+  integers(field: string, lengthMax: number): number[] {
+    return this.#list(field, lengthMax).map((value) => integerIn(value, `an item of ${field} in ${this.#name}`));
+  }
+
+  strings(field: string, lengthMax: number): string[] {
+    return this.#list(field, lengthMax).map((item) => new Fields({ item }, `${field} in ${this.#name}`).string('item'));
+  }
+
+  isNull(field: string): boolean {
+    return this.#get(field) === null;
+  }
+
+  #list(field: string, lengthMax: number): readonly unknown[] {
+    const value = this.#get(field);
+    if (!Array.isArray(value) || value.length > lengthMax) {
+      throw new FrameError(`${field} in ${this.#name} is not a list of at most ${lengthMax} items`);
+    }
+    return value;
+  }
+
+  #get(field: string): unknown {
+    return this.has(field) ? this.#values[field] : undefined;
+  }
+}
+
+function integerIn(value: unknown, where: string): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw new FrameError(`${where} is not a whole number`);
+  return value as number;
+}
+
+/** Walks one msgpack value of maps, lists, strings, numbers, booleans and nil that must fill `bytes` exactly. */
+function scan(bytes: Uint8Array): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let at = 0;
+  const sized = (lengthBytes: 1 | 2 | 4): number => {
+    if (at + lengthBytes > bytes.length) throw new FrameError('a header that ends in the middle');
+    const length = lengthBytes === 1 ? view.getUint8(at) : lengthBytes === 2 ? view.getUint16(at) : view.getUint32(at);
+    at += lengthBytes;
+    return length;
+  };
+  for (let values = 1; values > 0; values--) {
+    const token = sized(1);
+    if (token <= 0x7f || token >= 0xe0) continue;
+    if (token <= 0x8f) values += 2 * (token & 0x0f);
+    else if (token <= 0x9f) values += token & 0x0f;
+    else if (token <= 0xbf) at += token & 0x1f;
+    else {
+      switch (token) {
+        case 0xc0:
+        case 0xc2:
+        case 0xc3:
+          break;
+        case 0xca:
+        case 0xce:
+        case 0xd2:
+          at += 4;
+          break;
+        case 0xcb:
+        case 0xcf:
+        case 0xd3:
+          at += 8;
+          break;
+        case 0xcc:
+        case 0xd0:
+          at += 1;
+          break;
+        case 0xcd:
+        case 0xd1:
+          at += 2;
+          break;
+        case 0xd9:
+          at += sized(1);
+          break;
+        case 0xda:
+          at += sized(2);
+          break;
+        case 0xdb:
+          at += sized(4);
+          break;
+        case 0xdc:
+          values += sized(2);
+          break;
+        case 0xdd:
+          values += sized(4);
+          break;
+        case 0xde:
+          values += 2 * sized(2);
+          break;
+        case 0xdf:
+          values += 2 * sized(4);
+          break;
+        default:
+          throw new FrameError(`a header with a value of an unknown type (0x${token.toString(16)})`);
+      }
+    }
+    // Every value takes a byte at least, so no list can be longer than what is left. (`values` still counts this one.)
+    if (values - 1 > bytes.length - at) throw new FrameError('a header that promises more than it holds');
+  }
+  if (at !== bytes.length) throw new FrameError('a header with bytes behind its end');
+}

@@ -1,0 +1,93 @@
+/**
+ * The first words on a connection, and those that keep it alive (protocol B3). The dialer opens with `hello`; the acceptor
+ * answers `welcome` or `refuse`; the dialer may still `refuse` what it was welcomed by. Nobody is admitted who speaks another
+ * version, belongs to another cluster, is another node than expected, or is this node itself.
+ */
+import { asBootId, asNodeId, asReplicaId, nodeIdOf, type NodeId } from '../raft/core/types.ts';
+import { packFields, unpackFields, type Fields } from './fields.ts';
+import { encodeFrame, FrameError, type Frame } from './frame.ts';
+import type { Channel, Hello } from './transport.ts';
+
+export type Signal =
+  /** `to` is the node that the dialer believes to be at this address. */
+  | { readonly signal: 'hello'; readonly to: NodeId; readonly channel: Channel; readonly hello: Hello }
+  | { readonly signal: 'welcome'; readonly hello: Hello }
+  | { readonly signal: 'refuse'; readonly sentence: string }
+  | { readonly signal: 'ping' }
+  | { readonly signal: 'pong' };
+
+/** The largest frame taken from a stranger. */
+export const handshakeBytesMax = 4 * 1024;
+const sentenceLengthMax = 1024;
+
+export function encodeSignal(signal: Signal): Uint8Array[] {
+  return encodeFrame(packFields(signal));
+}
+
+/** The signal in a frame, or null when it is a message. Throws `FrameError`. */
+export function decodeSignal(frame: Frame): Signal | null {
+  // A message has `kind` where a signal has `signal`; both decoders check all they use.
+  const fields = unpackFields(frame.header);
+  if (!fields.has('signal')) return null;
+  if (frame.body.length > 0) throw new FrameError('a signal with a body');
+  const signal = fields.string('signal');
+  switch (signal) {
+    case 'hello': {
+      const channel = fields.string('channel');
+      if (channel !== 'control' && channel !== 'bulk') throw new FrameError(`a channel of an unknown kind (${channel})`);
+      return { signal, to: asNodeId(fields.string('to')), channel, hello: helloIn(fields.map('hello')) };
+    }
+    case 'welcome':
+      return { signal, hello: helloIn(fields.map('hello')) };
+    case 'refuse':
+      return { signal, sentence: fields.string('sentence', sentenceLengthMax) };
+    case 'ping':
+    case 'pong':
+      return { signal };
+    default:
+      throw new FrameError(`a signal of an unknown kind (${signal})`);
+  }
+}
+
+function helloIn(fields: Fields): Hello {
+  const hello: Hello = {
+    protocol: fields.integer('protocol'),
+    node: asNodeId(fields.string('node')),
+    replica: asReplicaId(fields.string('replica')),
+    boot: asBootId(fields.string('boot')),
+    clusterId: fields.isNull('clusterId') ? null : fields.string('clusterId'),
+    founded: fields.boolean('founded'),
+    hardStateCounter: fields.integer('hardStateCounter'),
+    http: fields.string('http', sentenceLengthMax),
+  };
+  if (nodeIdOf(hello.replica) !== hello.node) throw new FrameError('a hello whose replica belongs to another node');
+  return hello;
+}
+
+/**
+ * Why `own` does not talk to `theirs`, in a sentence for both sides, or null.
+ * @param expected who should be there; null when any of `members` may be
+ */
+export function refusalOf(
+  own: Hello,
+  theirs: Hello,
+  expected: NodeId | null,
+  members: { has(node: NodeId): boolean },
+): string | null {
+  if (theirs.protocol !== own.protocol) {
+    return `${own.node} speaks protocol ${own.protocol} and ${theirs.node} speaks ${theirs.protocol}; run the same version on both`;
+  }
+  if (theirs.node === own.node) {
+    return `${own.node} was reached by a node of the same name, or by itself; give each node its own id and address in --cluster`;
+  }
+  if (expected !== null && theirs.node !== expected) {
+    return `${theirs.node} answers where ${own.node} expects ${expected}; correct the addresses in --cluster`;
+  }
+  if (!members.has(theirs.node)) {
+    return `${theirs.node} is unknown to ${own.node}; give every node the same --cluster`;
+  }
+  if (own.clusterId !== null && theirs.clusterId !== null && own.clusterId !== theirs.clusterId) {
+    return `${theirs.node} belongs to cluster ${theirs.clusterId} and ${own.node} to ${own.clusterId}; correct --cluster or --data`;
+  }
+  return null;
+}

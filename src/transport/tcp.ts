@@ -1,0 +1,216 @@
+/**
+ * The default transport: two connections to every peer, control and bulk, over byte streams.
+ *
+ * Each node dials every peer and sends only on the connections it dialed; what it accepts it only reads (and answers
+ * pings). So between two nodes there are four pipes, no tie to break when both dial at once, and a one-way cut takes
+ * away one direction, as it does to packets.
+ */
+import { limits } from '../limits.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Address, Pipe, PipeListener, PipeNetwork } from '../platform/pipe.ts';
+import type { Random } from '../platform/random.ts';
+import type { NodeId } from '../raft/core/types.ts';
+import { decodeMessage, encodeMessage } from './codec.ts';
+import { Connection, silenceMsOf } from './connection.ts';
+import { FrameError } from './frame.ts';
+import { refusalOf, type Signal } from './handshake.ts';
+import { Outgoing } from './outgoing.ts';
+import type { Channel, Hello, PeerMessage, Transport, TransportHandlers } from './transport.ts';
+
+export interface TcpTransportOptions {
+  readonly self: NodeId;
+  /** Port 0 takes any; `address` says which. */
+  readonly listen: Address;
+  /** Every node that may connect, with where to reach it. Addresses are looked up at every attempt. Self is ignored. */
+  readonly peers: ReadonlyMap<NodeId, Address>;
+  readonly network: PipeNetwork;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log?: (line: string) => void;
+}
+
+/** Bytes written in the last moment before connections are renewed should still leave. */
+const renewDelayMs = 10;
+
+type Running = { readonly hello: () => Hello; readonly handlers: TransportHandlers };
+
+export class TcpTransport implements Transport {
+  readonly #options: TcpTransportOptions;
+  readonly #outgoing = new Map<NodeId, Record<Channel, Outgoing>>();
+  /** Admitted connections by `channel node`, and strangers by themselves. */
+  readonly #incoming = new Map<string, Connection>();
+  readonly #strangers = new Set<Connection>();
+  #running: Running | null = null;
+  #listener: PipeListener | null = null;
+  #cancelRenew: (() => void) | null = null;
+  /** What was last logged of each peer, and of strangers. */
+  readonly #said = new Map<NodeId | 'strangers', string>();
+
+  constructor(options: TcpTransportOptions) {
+    this.#options = options;
+  }
+
+  /** Where it listens, with the real port; null before `start`. */
+  get address(): Address | null {
+    return this.#listener?.address ?? null;
+  }
+
+  async start(hello: () => Hello, handlers: TransportHandlers): Promise<void> {
+    if (this.#running !== null) throw new Error('the transport has been started');
+    this.#running = { hello, handlers };
+    const { listen, network, peers, self } = this.#options;
+    this.#listener = await network.listen(listen, (pipe) => this.#accept(pipe));
+    for (const peer of peers.keys()) {
+      if (peer === self) continue;
+      const pair = { control: this.#dialer(peer, 'control'), bulk: this.#dialer(peer, 'bulk') };
+      this.#outgoing.set(peer, pair);
+      pair.control.dial();
+      pair.bulk.dial();
+    }
+  }
+
+  send(to: NodeId, channel: Channel, message: PeerMessage): boolean {
+    const outgoing = this.#outgoing.get(to)?.[channel];
+    // Entries are encoded only for a connection that is there.
+    if (outgoing === undefined || outgoing.welcome === null) return false;
+    return outgoing.send(encodeMessage(message));
+  }
+
+  helloChanged(): void {
+    if (this.#running === null || this.#cancelRenew !== null) return;
+    this.#cancelRenew = this.#options.clock.after(renewDelayMs, () => {
+      this.#cancelRenew = null;
+      const reason = 'this node has something new to say of itself';
+      for (const connection of [...this.#incoming.values()]) connection.close(reason);
+      for (const { control, bulk } of this.#outgoing.values()) {
+        control.renew(reason);
+        bulk.renew(reason);
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#running = null;
+    this.#cancelRenew?.();
+    for (const { control, bulk } of this.#outgoing.values()) {
+      control.close();
+      bulk.close();
+    }
+    for (const connection of [...this.#incoming.values(), ...this.#strangers]) connection.close('this node is stopping');
+    await this.#listener?.close();
+  }
+
+  #dialer(peer: NodeId, channel: Channel): Outgoing {
+    const { network, clock, random, peers } = this.#options;
+    return new Outgoing({
+      peer,
+      channel,
+      address: () => peers.get(peer),
+      network,
+      clock,
+      random,
+      hello: () => this.#hello(),
+      refusal: (hello) => this.#refusal(hello, peer),
+      onUp: (hello) => {
+        if (channel === 'bulk') return;
+        this.#log(peer, `connected to ${peer}`);
+        this.#running?.handlers.onUp(hello);
+      },
+      onDown: (reason) => {
+        if (channel === 'bulk') return;
+        this.#log(peer, `lost the connection to ${peer}: ${reason}`);
+        this.#running?.handlers.onDown(peer);
+      },
+      onRefused: (sentence, byPeer) => {
+        this.#log(peer, byPeer ? `${peer} refused this node: ${sentence}` : `refused ${peer}: ${sentence}`);
+        if (byPeer) this.#running?.handlers.onRefused(peer, sentence);
+      },
+    });
+  }
+
+  #hello(): Hello {
+    if (this.#running === null) throw new Error('the transport is not running');
+    return this.#running.hello();
+  }
+
+  #refusal(theirs: Hello, expected: NodeId | null): string | null {
+    if (this.#running === null) return `${this.#options.self} is stopping; try again`;
+    return refusalOf(this.#hello(), theirs, expected, this.#options.peers) ?? this.#running.handlers.admit(theirs);
+  }
+
+  #accept(pipe: Pipe): void {
+    if (this.#running === null || this.#strangers.size >= limits.strangersMax) {
+      pipe.close();
+      return;
+    }
+    let peer: { readonly hello: Hello; readonly name: string } | null = null;
+    const connection = new Connection(pipe, this.#options.clock, {
+      signal: (signal) => {
+        if (peer === null) peer = this.#greet(connection, signal);
+        else if (signal.signal === 'refuse') this.#refusedBy(peer.hello.node, connection, signal.sentence);
+        else throw new FrameError(`a ${signal.signal} out of place`);
+      },
+      message: (frame) => {
+        if (peer === null) throw new FrameError('a message before its hello');
+        const message = decodeMessage(frame);
+        if (message.kind === 'raft' && message.message.from !== peer.hello.replica) {
+          throw new FrameError(`a message of ${message.message.from} on a connection of ${peer.hello.replica}`);
+        }
+        this.#running?.handlers.onMessage(peer.hello, message);
+      },
+      closed: (reason, cutOff) => {
+        this.#strangers.delete(connection);
+        if (peer !== null && this.#incoming.get(peer.name) === connection) this.#incoming.delete(peer.name);
+        if (cutOff) this.#log(peer?.hello.node ?? 'strangers', `cut off the ${peer?.name ?? 'connection of a stranger'}: ${reason}`);
+      },
+    });
+    this.#strangers.add(connection);
+  }
+
+  /** Answers the hello of a stranger. Gives who it is when it may stay. */
+  #greet(connection: Connection, signal: Signal): { readonly hello: Hello; readonly name: string } | null {
+    if (signal.signal !== 'hello') throw new FrameError(`a ${signal.signal} before its hello`);
+    const { hello, channel, to } = signal;
+    const { self } = this.#options;
+    const sentence = this.#refusal(hello, null) ?? (to === self ? null : misdirected(hello.node, to, self));
+    if (sentence !== null) {
+      this.#log(this.#options.peers.has(hello.node) ? hello.node : 'strangers', `refused ${hello.node}: ${sentence}`);
+      connection.refuse(sentence);
+      return null;
+    }
+    const name = `${channel} connection of ${hello.node}`;
+    this.#strangers.delete(connection);
+    const former = this.#incoming.get(name);
+    this.#incoming.set(name, connection);
+    former?.close('a newer one took its place');
+    connection.sendSignal({ signal: 'welcome', hello: this.#hello() });
+    connection.admit({ silenceMs: silenceMsOf[channel], pings: false });
+    this.#meet(hello, channel);
+    return { hello, name };
+  }
+
+  /** A peer that dials us is up: no need to wait for our own next attempt, or for silence on what its last run left behind. */
+  #meet(hello: Hello, channel: Channel): void {
+    const outgoing = this.#outgoing.get(hello.node)?.[channel];
+    if (outgoing === undefined) return;
+    if (outgoing.welcome !== null && outgoing.welcome.boot !== hello.boot) outgoing.renew(`${hello.node} was restarted`);
+    else outgoing.dial();
+  }
+
+  #refusedBy(node: NodeId, connection: Connection, sentence: string): void {
+    this.#log(node, `${node} refused this node: ${sentence}`);
+    connection.close(sentence);
+    this.#running?.handlers.onRefused(node, sentence);
+  }
+
+  /** Says the same of the same peer once: one that is refused comes back every two seconds. */
+  #log(about: NodeId | 'strangers', line: string): void {
+    if (this.#running === null || this.#said.get(about) === line) return;
+    this.#said.set(about, line);
+    this.#options.log?.(line);
+  }
+}
+
+function misdirected(from: NodeId, to: NodeId, self: NodeId): string {
+  return `${self} answers where ${from} expects ${to}; correct the addresses in --cluster`;
+}

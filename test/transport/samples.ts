@@ -1,0 +1,109 @@
+/** One of everything that travels between nodes, and hellos to go with it. */
+import fc from 'fast-check';
+import {
+  asBootId,
+  asIndex,
+  asNodeId,
+  asReplicaId,
+  asTerm,
+  replicaIdOf,
+  zeroHash,
+  type Entry,
+  type EntryHash,
+} from '../../src/raft/core/types.ts';
+import { payloadHashOf, sealEntry } from '../../src/store/entry.ts';
+import { protocolVersion, type Hello, type PeerMessage } from '../../src/transport/transport.ts';
+
+export const n1 = asNodeId('n1');
+export const n2 = asNodeId('n2');
+export const n3 = asNodeId('n3');
+
+export function helloOf(node: string, change: Partial<Hello> = {}): Hello {
+  return {
+    protocol: protocolVersion,
+    node: asNodeId(node),
+    replica: replicaIdOf(asNodeId(node), 'aa'),
+    boot: asBootId(`boot-of-${node}`),
+    clusterId: 'cluster-a',
+    founded: true,
+    hardStateCounter: 7,
+    http: `http://${node}:4318`,
+    ...change,
+  };
+}
+
+/** Entries that follow one another, the first after `previous`. */
+export function chain(payloads: readonly Uint8Array[], previous = { index: 0, term: 1, hash: zeroHash }): Entry[] {
+  const entries: Entry[] = [];
+  let previousHash: EntryHash = previous.hash;
+  for (const payload of payloads) {
+    const entry = sealEntry({
+      index: asIndex(previous.index + 1 + entries.length),
+      term: asTerm(previous.term),
+      kind: payload.length === 0 ? 'noop' : 'block',
+      timeMs: 1_767_225_600_000,
+      previousHash,
+      payloadHash: payloadHashOf(payload),
+      payload,
+    });
+    previousHash = entry.hash;
+    entries.push(entry);
+  }
+  return entries;
+}
+
+const number = fc.oneof(fc.maxSafeNat(), fc.nat(300));
+const term = number.map(asTerm);
+const index = number.map(asIndex);
+const text = fc.string({ maxLength: 40 });
+const replica = fc.constantFrom('n1#aa', 'n2#bb', 'n3#0123456789abcdef').map(asReplicaId);
+const envelope = { from: fc.constant(asReplicaId('n1#aa')), to: replica, term, boot: text.map(asBootId) };
+const payload = fc.uint8Array({ maxLength: 300 });
+
+const append = fc
+  .record({ ...envelope, session: number, previousIndex: fc.nat(1e12), commit: index, payloads: fc.array(payload, { maxLength: 5 }) })
+  .map(({ payloads, previousIndex, ...rest }) => ({
+    ...rest,
+    type: 'append' as const,
+    previousIndex: asIndex(previousIndex),
+    previousTerm: asTerm(3),
+    entries: chain(payloads, { index: previousIndex, term: 4, hash: zeroHash }),
+  }));
+
+const raft = fc.oneof(
+  fc.record({ ...envelope, type: fc.constantFrom('pre-vote' as const, 'vote' as const), lastTerm: term, lastIndex: index }),
+  fc.record({ ...envelope, type: fc.constant('pre-vote-reply' as const), granted: fc.boolean(), campaignTerm: term }),
+  fc.record({ ...envelope, type: fc.constant('vote-reply' as const), granted: fc.boolean() }),
+  append,
+  fc.record({
+    ...envelope,
+    type: fc.constant('append-reply' as const),
+    session: number,
+    result: fc.oneof(
+      fc.record({ accepted: fc.constant(true as const), match: index }),
+      fc.record({ accepted: fc.constant(false as const), rejected: index, hintIndex: index, hintTerm: term }),
+    ),
+  }),
+  fc.record({ ...envelope, type: fc.constant('heartbeat' as const), session: number, round: number, commit: index }),
+  fc.record({ ...envelope, type: fc.constant('heartbeat-reply' as const), session: number, round: number }),
+  fc.record({ ...envelope, type: fc.constant('read-index' as const), requestId: text }),
+  fc.record({ ...envelope, type: fc.constant('read-index-reply' as const), requestId: text, index: fc.option(index) }),
+);
+
+/** Any message that a node could send, of a sender n1#aa. */
+export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
+  { weight: 9, arbitrary: raft.map((message): PeerMessage => ({ kind: 'raft', message })) },
+  fc.record({ kind: fc.constant('forward' as const), term, payload }),
+  fc.record({
+    kind: fc.constant('found' as const),
+    founding: fc.record({ clusterId: text, voters: fc.array(replica, { maxLength: 7 }) }),
+  }),
+  fc.record({ kind: fc.constant('founded' as const), clusterId: text }),
+  fc.record({
+    kind: fc.constant('report' as const),
+    applied: index,
+    ready: fc.boolean(),
+    recovering: fc.boolean(),
+    hardStateCounter: number,
+  }),
+);
