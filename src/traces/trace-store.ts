@@ -103,8 +103,10 @@ export class TraceStore {
   static async open(options: TraceStoreOptions): Promise<TraceStore> {
     const { disk, random } = options.platform;
     const { logger } = options;
+    // The log first: its lock keeps a second process out before anything is written.
+    const keyValue = await disk.openKeyValue('log');
     const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
-    const log = await BlockLog.open({ keyValue: await disk.openKeyValue('log') });
+    const log = await BlockLog.open({ keyValue });
     if (log.opened.reason !== null) {
       logger.warn({ dropped: log.opened.dropped, end: log.last.index }, `the log was cut at its first fault: ${log.opened.reason}`);
     }
