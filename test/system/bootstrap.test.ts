@@ -1,0 +1,147 @@
+/** `cluster/bootstrap` as a process: what it prints, how it ends. The nodes are stand-ins (fake-node.ts). */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { isPortTaken } from '../../cluster/local-cluster.ts';
+
+const root = join(import.meta.dirname, '../..');
+const loader = join(import.meta.dirname, 'fake-node.ts');
+
+class Bootstrap {
+  readonly process: ChildProcess;
+  readonly ended: Promise<number | null>;
+  text = '';
+  #onText: () => void = () => undefined;
+
+  constructor(args: readonly string[], environment: Record<string, string>) {
+    this.process = spawn(join(root, 'cluster/bootstrap'), args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_OPTIONS: `--import=${loader}`, ...environment },
+    });
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.text += text;
+        this.#onText();
+      });
+    }
+    this.ended = new Promise((resolve) => this.process.once('close', (code) => resolve(code)));
+  }
+
+  /** Resolves when it has printed `pattern`. */
+  async printed(pattern: RegExp): Promise<void> {
+    const seen = new Promise<void>((resolve) => {
+      this.#onText = () => {
+        if (pattern.test(this.text)) resolve();
+      };
+      this.#onText();
+    });
+    const over = this.ended.then(() => {
+      if (!pattern.test(this.text)) throw new Error(`it ended without ${String(pattern)}:\n${this.text}`);
+    });
+    await Promise.race([seen, over]);
+  }
+
+  /** Process ids of its nodes. */
+  get nodes(): number[] {
+    const pid = this.process.pid;
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+  }
+}
+
+let bootstrap: Bootstrap | undefined;
+afterEach(async () => {
+  if (bootstrap?.process.exitCode !== null) return;
+  bootstrap.process.kill('SIGTERM');
+  await bootstrap.ended;
+});
+
+function start(args: readonly string[], environment: Record<string, string> = {}): Bootstrap {
+  return (bootstrap = new Bootstrap(args, environment));
+}
+
+/** A base port with room above it for five nodes. */
+async function freeBase(): Promise<number> {
+  for (let base = 20_000 + (process.pid % 1_000) * 10; ; base += 50) {
+    const ports = [0, 1, 2, 3, 4].flatMap((index) => [base + 10 * index + 1, base + 10 * index + 2]);
+    const taken = await Promise.all(ports.map(isPortTaken));
+    if (!taken.includes(true)) return base;
+  }
+}
+
+describe('cluster/bootstrap', () => {
+  it('starts three nodes, prints where they are, prefixes their logs, and stops them on Ctrl-C', async () => {
+    const base = await freeBase();
+    const running = start(['--base-port', String(base), '--data', '/nowhere']);
+    await running.printed(/The cluster serves/);
+    const table = running.text.split('\n').filter((line) => line.includes('/v1/traces'));
+    expect(table.map((line) => line.split(/ +/))).toEqual(
+      [1, 2, 3].map((n) => {
+        const http = `http://127.0.0.1:${base + 10 * (n - 1) + 1}`;
+        return [`n${n}`, `${http}/v1/traces`, http, `127.0.0.1:${base + 10 * (n - 1) + 2}`, `/nowhere/n${n}`];
+      }),
+    );
+    expect(running.text).toMatch(/^n2 \| threads \d+$/m);
+    const nodes = running.nodes;
+    expect(nodes).toHaveLength(3);
+    running.process.kill('SIGINT');
+    expect(await running.ended).toBe(0);
+    expect(running.text).toMatch(/All nodes stopped\.\n$/);
+    for (const pid of nodes) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  });
+
+  it('reports a node that dies and keeps the others', async () => {
+    const running = start(['--nodes', '4', '--base-port', String(await freeBase())]);
+    await running.printed(/The cluster serves/);
+    const [first = 0, ...others] = running.nodes;
+    process.kill(first, 'SIGKILL');
+    await running.printed(/n1 stopped by itself \(SIGKILL\); its last lines:\n.*threads/s);
+    expect(running.nodes).toEqual(others);
+    running.process.kill('SIGTERM');
+    expect(await running.ended).toBe(0);
+  });
+
+  it('ends when no node is left', async () => {
+    const running = start(['--base-port', String(await freeBase())], { FAKE: 'fail-later' });
+    expect(await running.ended).toBe(1);
+    expect(running.text).toContain('The disk refused a write');
+  });
+
+  it('names the node that did not start, shows what it said, and leaves nothing running', async () => {
+    const running = start(['--base-port', String(await freeBase())], { FAKE: 'fail-start' });
+    expect(await running.ended).toBe(1);
+    expect(running.text).toMatch(
+      /n\d stopped before it was ready \(exit code 1\); its last lines:\n.*Data directory \/x is used/s,
+    );
+  });
+
+  it('a taken port is one sentence', async () => {
+    const base = await freeBase();
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(base + 12, '127.0.0.1', resolve));
+    const running = start(['--base-port', String(base)]);
+    expect(await running.ended).toBe(1);
+    expect(running.text).toBe(
+      `Port ${base + 12} (peer of n2) is taken: stop what uses it or choose another --base-port.\n`,
+    );
+    server.close();
+  });
+
+  it('its nodes take no settings from our environment', async () => {
+    const running = start(['--base-port', String(await freeBase())], { QUORATE_MODE: 'ap', QUORATE_ID: 'x' });
+    await running.printed(/The cluster serves/);
+  });
+
+  it.each([
+    [['--nodes', '2'], '--nodes: "2" is not a whole number from 3 to 5.\n'],
+    [['--nodes', 'three'], '--nodes: "three" is not a whole number from 3 to 5.\n'],
+    [['--base-port', '65530'], '--base-port: "65530" is not a whole number from 1 to 65505.\n'],
+    [['--docker'], 'Unknown argument: docker\n'],
+  ])('refuses %j', async (args, sentence) => {
+    const running = start(args);
+    expect(await running.ended).toBe(1);
+    expect(running.text).toBe(sentence);
+  });
+});
