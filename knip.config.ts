@@ -13,13 +13,6 @@ const config: KnipConfig = {
   project: ['src/**/*.ts!', 'cluster/**/*.ts!', 'bench/**/*.ts', 'demo/**/*.ts', 'test/**/*.ts'],
   ignoreExportsUsedInFile: { interface: true, type: true },
   ignoreBinaries: ['make'],
-  rules: {
-    files: 'warn',
-    exports: 'warn',
-    types: 'warn',
-    dependencies: 'warn',
-    devDependencies: 'warn',
-  },
 };
 
 export default config;
