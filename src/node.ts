@@ -39,7 +39,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     transport,
     node: self,
     http: `http://${formatAddress(config.http)}`,
-    members: [...config.cluster.keys()].map(asNodeId),
+    members: new Map([...config.cluster].map(([id, address]) => [asNodeId(id), formatAddress(address)])),
     logger,
     fatal: fail,
   }).catch((error: unknown) => {

@@ -69,6 +69,13 @@ export interface ReplicaStatus {
   readonly lostPromise: LogPosition | null;
 }
 
+export interface FollowerStatus {
+  /** Up to where it holds the log durably. */
+  readonly match: LogIndex;
+  /** How long ago it last held all that was committed; null when it never did under this leader. */
+  readonly lagMs: number | null;
+}
+
 export class Replica {
   readonly #options: ReplicaOptions;
   readonly #core: Raft;
@@ -82,6 +89,7 @@ export class Replica {
   #ballotDurable = 0;
   #durableTail: LogPosition;
   #applied: LogIndex;
+  readonly #caughtUpAtMs = new Map<ReplicaId, number>();
   #pumpScheduled = false;
   #flushing: Promise<void> | null = null;
   #applying: Promise<void> | null = null;
@@ -174,11 +182,25 @@ export class Replica {
     return { role, leader, term, commit, applied: this.#applied, last: last.index, lostPromise };
   }
 
-  /** As leader: up to where each voter holds the log durably; null otherwise. */
-  get matches(): ReadonlyMap<ReplicaId, LogIndex> | null {
+  /** As leader: what it knows of each voter's log; null otherwise. */
+  get followers(): ReadonlyMap<ReplicaId, FollowerStatus> | null {
     const { progress, durable } = this.#core;
     if (progress === null) return null;
-    return new Map([[this.#options.self, durable], ...[...progress].map(([peer, { match }]) => [peer, match] as const)]);
+    const nowMs = this.#options.clock.monotonicMs();
+    const own = [this.#options.self, { match: durable, lagMs: 0 }] as const;
+    const others = [...progress].map(([peer, { match }]) => {
+      const caughtUpAt = this.#caughtUpAtMs.get(peer);
+      const lagMs = match >= this.#core.commit ? 0 : caughtUpAt === undefined ? null : Math.round(nowMs - caughtUpAt);
+      return [peer, { match, lagMs }] as const;
+    });
+    return new Map([own, ...others]);
+  }
+
+  /** Notes which followers hold everything that is committed now. */
+  #noteFollowers(): void {
+    for (const [peer, { match }] of this.#core.progress ?? []) {
+      if (match >= this.#core.commit) this.#caughtUpAtMs.set(peer, this.#options.clock.monotonicMs());
+    }
   }
 
   /** A message from a peer. */
@@ -271,6 +293,7 @@ export class Replica {
     this.#guard(() => {
       this.#core.tick();
       this.#proposals.tick();
+      this.#noteFollowers();
       this.#schedulePump();
     });
     this.#scheduleTick();

@@ -26,8 +26,8 @@ export interface TraceStoreOptions {
   readonly node: NodeId;
   /** Base URL of this node's HTTP API. */
   readonly http: string;
-  /** All nodes of `--cluster`, this one included. */
-  readonly members: readonly NodeId[];
+  /** All nodes of `--cluster`, this one included, with the address where they listen for one another. */
+  readonly members: ReadonlyMap<NodeId, string>;
   readonly logger: Logger;
   /** Sees every committed entry, in log order, once a life. */
   readonly committed?: (entry: Entry) => void;
@@ -41,11 +41,14 @@ export interface MemberStatus {
   readonly id: NodeId;
   readonly replica: ReplicaId;
   readonly connected: boolean;
+  readonly peer: string;
   readonly http: string | null;
   readonly role: 'leader' | 'follower' | 'unknown';
   readonly voter: boolean;
   /** What the leader knows to be durable there; null when this node is not the leader. */
   readonly matchIndex: LogIndex | null;
+  /** How long ago it last held all that was committed; null when unknown. */
+  readonly lagMs: number | null;
   readonly appliedIndex: LogIndex | null;
   readonly ready: boolean | null;
   readonly recovering: boolean | null;
@@ -156,7 +159,7 @@ export class TraceStore {
     const { node, members, platform, logger } = this.#options;
     const found = (founding: Founding): Promise<void> => this.#found(founding).catch((error: unknown) => this.#fatal(errorOf(error)));
     const clusterId = this.#hardState.state?.clusterId ?? this.#log.clusterId;
-    return new Founder({ node, replica: this.#self, clusterId, members, clock: platform.clock, random: platform.random, logger, found });
+    return new Founder({ node, replica: this.#self, clusterId, members: [...members.keys()], clock: platform.clock, random: platform.random, logger, found });
   }
 
   /** Syncs the founding record, then takes part. */
@@ -235,7 +238,7 @@ export class TraceStore {
     if (own !== null && hello.clusterId !== null && own !== hello.clusterId) {
       return `${hello.node} belongs to cluster ${hello.clusterId}, this is cluster ${own}: check --cluster and --data`;
     }
-    if (!this.#options.members.includes(hello.node)) return `${hello.node} is not in this node's --cluster`;
+    if (!this.#options.members.has(hello.node)) return `${hello.node} is not in this node's --cluster`;
     const seen = this.#counters.get(hello.replica) ?? 0;
     if (hello.hardStateCounter < seen) {
       return `the disk of ${hello.node} went back in time (hard state ${hello.hardStateCounter}, seen ${seen}): empty its --data so that it returns as a new member`;
@@ -296,7 +299,7 @@ export class TraceStore {
       recovering: (replica?.lostPromise ?? null) !== null,
       hardStateCounter: this.#hardState.counter,
     } as const;
-    for (const member of members) if (member !== node) transport.send(member, 'control', report);
+    for (const member of members.keys()) if (member !== node) transport.send(member, 'control', report);
     void this.#running?.index.maybeFlush();
     this.#cancelReport = platform.clock.after(reportEveryMs, () => this.#report());
   }
@@ -346,8 +349,8 @@ export class TraceStore {
     const base = this.#log.base;
     const waiting = this.ready ? null : (this.#founder?.waiting ?? (replica?.leader == null ? 'no leader' : 'bringing the index up to date'));
     const voters = base?.configuration.voters ?? [];
-    const matches = this.#running?.replica.matches ?? null;
-    const members = this.#options.members.map((id): MemberStatus => {
+    const followers = this.#running?.replica.followers ?? null;
+    const members = [...this.#options.members].map(([id, address]): MemberStatus => {
       const peer = this.#peers.get(id);
       const self = id === this.#options.node;
       const known = self ? this.#self : (peer?.hello.replica ?? voters.find((voter) => nodeIdOf(voter) === id) ?? replicaIdOf(id, ''));
@@ -356,10 +359,12 @@ export class TraceStore {
         id,
         replica: known,
         connected: self || peer?.connected === true,
+        peer: address,
         http: self ? this.#options.http : (peer?.hello.http ?? null),
         role: leads ? 'leader' : self || peer?.connected === true ? 'follower' : 'unknown',
         voter: voters.includes(known),
-        matchIndex: matches?.get(known) ?? null,
+        matchIndex: followers?.get(known)?.match ?? null,
+        lagMs: followers?.get(known)?.lagMs ?? null,
         appliedIndex: self ? (replica?.applied ?? null) : (peer?.report?.applied ?? null),
         ready: self ? this.ready : peer?.connected === true ? (peer.report?.ready ?? null) : false,
         recovering: self ? replica !== null && replica.lostPromise !== null : (peer?.report?.recovering ?? null),

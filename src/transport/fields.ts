@@ -101,12 +101,15 @@ function scan(bytes: Uint8Array): void {
     at += lengthBytes;
     return length;
   };
+  const skip = (count: number): void => {
+    at += count;
+  };
   for (let values = 1; values > 0; values--) {
     const token = sized(1);
     if (token <= 0x7f || token >= 0xe0) continue;
     if (token <= 0x8f) values += 2 * (token & 0x0f);
     else if (token <= 0x9f) values += token & 0x0f;
-    else if (token <= 0xbf) at += token & 0x1f;
+    else if (token <= 0xbf) skip(token & 0x1f);
     else {
       switch (token) {
         case 0xc0:
@@ -116,29 +119,29 @@ function scan(bytes: Uint8Array): void {
         case 0xca:
         case 0xce:
         case 0xd2:
-          at += 4;
+          skip(4);
           break;
         case 0xcb:
         case 0xcf:
         case 0xd3:
-          at += 8;
+          skip(8);
           break;
         case 0xcc:
         case 0xd0:
-          at += 1;
+          skip(1);
           break;
         case 0xcd:
         case 0xd1:
-          at += 2;
+          skip(2);
           break;
         case 0xd9:
-          at += sized(1);
+          skip(sized(1));
           break;
         case 0xda:
-          at += sized(2);
+          skip(sized(2));
           break;
         case 0xdb:
-          at += sized(4);
+          skip(sized(4));
           break;
         case 0xdc:
           values += sized(2);

@@ -28,6 +28,8 @@ export interface OutgoingOptions {
   readonly onUp: (hello: Hello) => void;
   /** Only after `onUp`. */
   readonly onDown: (reason: string) => void;
+  /** An attempt came to nothing. */
+  readonly onFailed: (reason: string) => void;
   /** One side refused the other. */
   readonly onRefused: (sentence: string, byPeer: boolean) => void;
 }
@@ -42,6 +44,8 @@ export class Outgoing {
   #waitMs: number = limits.reconnectMsMin;
   #cancelWait: (() => void) | null = null;
   #dialing = false;
+  /** The last attempt ended in a refusal, and everybody knows why. */
+  #refused = false;
   #closed = false;
 
   constructor(options: OutgoingOptions) {
@@ -70,9 +74,10 @@ export class Outgoing {
         if (this.#closed) pipe.close();
         else this.#open(pipe);
       },
-      () => {
+      (error: unknown) => {
         this.#dialing = false;
         this.#dialLater();
+        this.#options.onFailed(error instanceof Error ? error.message : String(error));
       },
     );
   }
@@ -102,6 +107,7 @@ export class Outgoing {
 
   #open(pipe: Pipe): void {
     const { peer, channel, clock, hello } = this.#options;
+    this.#refused = false;
     const connection = new Connection(pipe, clock, {
       signal: (signal) => this.#onSignal(connection, signal),
       message: () => {
@@ -120,6 +126,7 @@ export class Outgoing {
         const sentence = this.#options.refusal(signal.hello);
         if (sentence !== null) {
           this.#waitMs = limits.reconnectMsMax;
+          this.#refused = true;
           connection.refuse(sentence);
           this.#options.onRefused(sentence, false);
           return;
@@ -132,8 +139,9 @@ export class Outgoing {
       }
       case 'refuse':
         this.#waitMs = limits.reconnectMsMax;
-        this.#options.onRefused(signal.sentence, true);
+        this.#refused = true;
         connection.close(signal.sentence);
+        this.#options.onRefused(signal.sentence, true);
         return;
       case 'hello':
       case 'ping':
@@ -150,6 +158,7 @@ export class Outgoing {
     this.#welcome = null;
     this.#dialLater();
     if (wasUp) this.#options.onDown(reason);
+    else if (!this.#refused) this.#options.onFailed(reason);
   }
 
   #dialLater(): void {

@@ -43,8 +43,8 @@ export class TcpTransport implements Transport {
   #running: Running | null = null;
   #listener: PipeListener | null = null;
   #cancelRenew: (() => void) | null = null;
-  /** What was last logged of each peer, and of strangers. */
-  readonly #said = new Map<NodeId | 'strangers', string>();
+  /** What was last logged: of each peer we dial, of each that dials us, and of strangers. */
+  readonly #said = new Map<string, string>();
 
   constructor(options: TcpTransportOptions) {
     this.#options = options;
@@ -121,6 +121,9 @@ export class TcpTransport implements Transport {
         this.#log(peer, `lost the connection to ${peer}: ${reason}`);
         this.#running?.handlers.onDown(peer);
       },
+      onFailed: (reason) => {
+        if (channel === 'control') this.#log(peer, `cannot reach ${peer} (${reason}); trying again`);
+      },
       onRefused: (sentence, byPeer) => {
         this.#log(peer, byPeer ? `${peer} refused this node: ${sentence}` : `refused ${peer}: ${sentence}`);
         if (byPeer) this.#running?.handlers.onRefused(peer, sentence);
@@ -161,7 +164,7 @@ export class TcpTransport implements Transport {
       closed: (reason, cutOff) => {
         this.#strangers.delete(connection);
         if (peer !== null && this.#incoming.get(peer.name) === connection) this.#incoming.delete(peer.name);
-        if (cutOff) this.#log(peer?.hello.node ?? 'strangers', `cut off the ${peer?.name ?? 'connection of a stranger'}: ${reason}`);
+        if (cutOff) this.#log(peer?.name ?? 'strangers', `cut off the ${peer?.name ?? 'connection of a stranger'}: ${reason}`);
       },
     });
     this.#strangers.add(connection);
@@ -174,7 +177,7 @@ export class TcpTransport implements Transport {
     const { self } = this.#options;
     const sentence = this.#refusal(hello, null) ?? (to === self ? null : misdirected(hello.node, to, self));
     if (sentence !== null) {
-      this.#log(this.#options.peers.has(hello.node) ? hello.node : 'strangers', `refused ${hello.node}: ${sentence}`);
+      this.#log(this.#options.peers.has(hello.node) ? `from ${hello.node}` : 'strangers', `refused ${hello.node}: ${sentence}`);
       connection.refuse(sentence);
       return null;
     }
@@ -198,13 +201,13 @@ export class TcpTransport implements Transport {
   }
 
   #refusedBy(node: NodeId, connection: Connection, sentence: string): void {
-    this.#log(node, `${node} refused this node: ${sentence}`);
+    this.#log(`from ${node}`, `${node} refused this node: ${sentence}`);
     connection.close(sentence);
     this.#running?.handlers.onRefused(node, sentence);
   }
 
   /** Says the same of the same peer once: one that is refused comes back every two seconds. */
-  #log(about: NodeId | 'strangers', line: string): void {
+  #log(about: string, line: string): void {
     if (this.#running === null || this.#said.get(about) === line) return;
     this.#said.set(about, line);
     this.#options.log?.(line);

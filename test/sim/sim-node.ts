@@ -87,7 +87,7 @@ export class SimNode {
       transport: network.transport(process),
       node: this.id,
       http: `http://${this.id}`,
-      members,
+      members: new Map(members.map((id) => [id, `${id}:4319`])),
       logger: logger ?? silentLogger,
       indexFlushEntries: 24,
       committed: (entry) => committed(this.id, name, entry),

@@ -21,6 +21,9 @@ export class Witness {
   readonly #committed = new Map<LogIndex, { readonly hash: string; readonly term: number }>();
   readonly #applied = new Map<string, LogIndex>();
   readonly #terms = new Map<string, number>();
+  readonly #leaderCommits = new Map<string, LogIndex>();
+  /** Highest read round sent, by leader, term and receiver. */
+  readonly #rounds = new Map<string, number>();
   #highest = 0;
 
   constructor(options: { disks: ReadonlyMap<NodeId, DiskView>; damaged: ReadonlySet<NodeId> }) {
@@ -42,6 +45,14 @@ export class Witness {
     const raft = message.message;
     const who = `${raft.type} of ${from.node} in term ${raft.term}`;
     demand(hardState.term >= raft.term, `P1: ${who} left before the term was durable (${hardState.term})`);
+    if (raft.type === 'heartbeat') {
+      const link = `${raft.from} ${raft.term} ${raft.to}`;
+      this.#rounds.set(link, Math.max(raft.round, this.#rounds.get(link) ?? 0));
+    }
+    if (raft.type === 'heartbeat-reply') {
+      const sent = this.#rounds.get(`${raft.to} ${raft.term} ${raft.from}`) ?? 0;
+      demand(raft.round <= sent, `R1: ${who} echoes read round ${raft.round}, but ${raft.to} has only sent ${sent}`);
+    }
     if (hardState.term > raft.term) return;
     if (raft.type === 'vote') demand(hardState.vote === raft.from, `P1: ${who} left before its own vote was durable`);
     if (raft.type === 'vote-reply' && raft.granted) demand(hardState.vote === raft.to, `P1: ${who} left before the vote was durable`);
@@ -79,6 +90,8 @@ export class Witness {
     demand(applied <= commit && commit <= last, `S1: ${id} has applied ${applied}, commit ${commit}, last ${last}`);
     demand(term >= (this.#terms.get(boot) ?? 0), `S1: the term of ${id} went back to ${term}`);
     this.#terms.set(boot, term);
+    this.#promise(id, replica);
+    this.#commitRule(id, boot, replica);
     if (role !== 'leader' || replica.leader === null) return;
     const known = this.#leaders.get(term);
     demand(known === undefined || known === replica.leader, `S2: ${known} and ${replica.leader} both lead term ${term}`);
@@ -86,6 +99,25 @@ export class Witness {
     this.#leaders.set(term, replica.leader);
     const committedBefore = [...this.#committed].findLast(([, entry]) => entry.term < term)?.[0] ?? 0;
     demand(last > committedBefore, `S6: ${id} leads term ${term} with a log up to ${last}, without committed entry ${committedBefore}`);
+  }
+
+  /** A recovering replica keeps its promise until it holds that much again (protocol A2). */
+  #promise(id: NodeId, { lostPromise }: ReplicaStatus): void {
+    if (lostPromise === null) return;
+    const kept = this.#disks.get(id)?.hardState()?.promised;
+    const still = kept !== undefined && (kept.term > lostPromise.term || (kept.term === lostPromise.term && kept.index >= lostPromise.index));
+    demand(still, `P3: ${id} is recovering entry ${lostPromise.index} of term ${lostPromise.term}, but its hard state promises only ${kept?.index}`);
+  }
+
+  /** A leader counts copies only of entries of its own term (thesis 3.6.2). */
+  #commitRule(id: NodeId, boot: string, { role, term, commit }: ReplicaStatus): void {
+    const key = `${boot} ${term}`;
+    if (role !== 'leader') return;
+    const before = this.#leaderCommits.get(key);
+    this.#leaderCommits.set(key, commit);
+    if (before === undefined || commit === before) return;
+    const entry = this.#disks.get(id)?.entry(commit) ?? [...this.#disks.values()].map((disk) => disk.entry(commit)).find((held) => held?.term === term);
+    demand(entry?.term === term, `S7: ${id} leads term ${term} and committed entry ${commit} of term ${entry?.term} by counting`);
   }
 
   get leaderChanges(): number {
