@@ -9,6 +9,8 @@ const config: KnipConfig = {
     'demo/main.ts',
     'test/sim/main.ts',
     'test/tooling/*.ts',
+    // Loaded by --import.
+    'test/system/fake-node.ts',
   ],
   project: ['src/**/*.ts!', 'cluster/**/*.ts!', 'bench/**/*.ts', 'demo/**/*.ts', 'test/**/*.ts'],
   ignoreExportsUsedInFile: { interface: true, type: true },

@@ -1,74 +1,16 @@
 /** `cluster/bootstrap` as a process: what it prints, how it ends. The nodes are stand-ins (fake-node.ts). */
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { isPortTaken } from '../../cluster/local-cluster.ts';
+import { Bootstrap, freeBase } from './bootstrap-process.ts';
 
-const root = join(import.meta.dirname, '../..');
 const loader = join(import.meta.dirname, 'fake-node.ts');
 
-class Bootstrap {
-  readonly process: ChildProcess;
-  readonly ended: Promise<number | null>;
-  text = '';
-  #onText: () => void = () => undefined;
-
-  constructor(args: readonly string[], environment: Record<string, string>) {
-    this.process = spawn(join(root, 'cluster/bootstrap'), args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_OPTIONS: `--import=${loader}`, ...environment },
-    });
-    for (const stream of [this.process.stdout, this.process.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => {
-        this.text += text;
-        this.#onText();
-      });
-    }
-    this.ended = new Promise((resolve) => this.process.once('close', (code) => resolve(code)));
-  }
-
-  /** Resolves when it has printed `pattern`. */
-  async printed(pattern: RegExp): Promise<void> {
-    const seen = new Promise<void>((resolve) => {
-      this.#onText = () => {
-        if (pattern.test(this.text)) resolve();
-      };
-      this.#onText();
-    });
-    const over = this.ended.then(() => {
-      if (!pattern.test(this.text)) throw new Error(`it ended without ${String(pattern)}:\n${this.text}`);
-    });
-    await Promise.race([seen, over]);
-  }
-
-  /** Process ids of its nodes. */
-  get nodes(): number[] {
-    const pid = this.process.pid;
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
-  }
-}
-
 let bootstrap: Bootstrap | undefined;
-afterEach(async () => {
-  if (bootstrap?.process.exitCode !== null) return;
-  bootstrap.process.kill('SIGTERM');
-  await bootstrap.ended;
-});
+afterEach(() => bootstrap?.stop());
 
 function start(args: readonly string[], environment: Record<string, string> = {}): Bootstrap {
-  return (bootstrap = new Bootstrap(args, environment));
-}
-
-/** A base port with room above it for five nodes. */
-async function freeBase(): Promise<number> {
-  for (let base = 20_000 + (process.pid % 1_000) * 10; ; base += 50) {
-    const ports = [0, 1, 2, 3, 4].flatMap((index) => [base + 10 * index + 1, base + 10 * index + 2]);
-    const taken = await Promise.all(ports.map(isPortTaken));
-    if (!taken.includes(true)) return base;
-  }
+  return (bootstrap = new Bootstrap(args, { NODE_OPTIONS: `--import=${loader}`, ...environment }));
 }
 
 describe('cluster/bootstrap', () => {
