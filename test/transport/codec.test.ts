@@ -186,7 +186,7 @@ describe('signals', () => {
   it.each<Signal>([
     { signal: 'hello', to: n2, channel: 'bulk', hello: helloOf('n1', { clusterId: null, founded: false }) },
     { signal: 'welcome', hello: helloOf('n2') },
-    { signal: 'refuse', sentence: 'no; do something else' },
+    ...[0, 31, 32, 255, 256, 1024].map((length): Signal => ({ signal: 'refuse', sentence: 'x'.repeat(length) })),
     { signal: 'ping' },
     { signal: 'pong' },
   ])('$signal survives the way', (signal) => {
