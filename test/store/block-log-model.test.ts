@@ -21,8 +21,8 @@ async function open(machine: Machine): Promise<BlockLog> {
 async function contentsOf(machine: Machine, log: BlockLog): Promise<Entry[]> {
   const entries: Entry[] = [];
   while (entries.length < log.last.index) {
-    const [first, last] = [asIndex(entries.length + 1), log.last.index];
-    entries.push(...(await machine.wait(log.readRange(first, last, machine.random.below(300)))));
+    const first = asIndex(entries.length + 1);
+    entries.push(...(await machine.wait(log.readRange(first, log.last.index, machine.random.below(300)))));
   }
   return entries;
 }

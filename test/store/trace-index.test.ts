@@ -1,0 +1,304 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { KeyValue } from '../../src/platform/key-value.ts';
+import { asHash, asIndex, type EntryHash } from '../../src/raft/core/types.ts';
+import { DamagedError } from '../../src/store/damaged.ts';
+import { type Fingerprint, fingerprintOf } from '../../src/store/fingerprint.ts';
+import { TraceIndex, type TraceIndexOptions } from '../../src/store/trace-index.ts';
+import { traceIdOf } from './exports.ts';
+import { Machine } from './machine.ts';
+
+const traceOf = (number: number): Fingerprint => fingerprintOf(traceIdOf(number));
+const hashAt = (index: number): EntryHash => asHash(index.toString(16).padStart(32, '0'));
+const small = { windowTraces: 6, flushEntries: 20, flushMs: 1_000, flushWindows: 3 };
+
+/** A log of blocks: the traces of entry 1, entry 2... */
+type Blocks = readonly (readonly number[])[];
+
+interface Setup {
+  readonly machine: Machine;
+  readonly options: TraceIndexOptions;
+}
+
+function optionsOn(machine: Machine, changes: Partial<TraceIndexOptions> = {}): TraceIndexOptions {
+  const { disk, executor, clock } = machine.platform;
+  const openStore = (): Promise<KeyValue> => disk.openKeyValue('index');
+  return { openStore, executor, clock, clusterId: 'c1', incarnation: 'i1', ...small, ...changes };
+}
+
+function setup(seed = 1): Setup {
+  const machine = new Machine(seed);
+  return { machine, options: optionsOn(machine) };
+}
+
+const open = ({ machine, options }: Setup): Promise<TraceIndex> => machine.wait(TraceIndex.open(options));
+
+function applyTo(index: TraceIndex, blocks: Blocks, upTo = blocks.length): void {
+  while (index.applied < upTo) {
+    const next = asIndex(index.applied + 1);
+    index.apply(next, hashAt(next), (blocks[next - 1] ?? []).map(traceOf));
+  }
+}
+
+/** What a scan of the log gives. */
+function naive(blocks: Blocks, trace: number, upTo = blocks.length): number[] {
+  return blocks.slice(0, upTo).flatMap((traces, at) => (traces.includes(trace) ? [at + 1] : []));
+}
+
+async function expectAnswers(machine: Machine, index: TraceIndex, blocks: Blocks, upTo = blocks.length): Promise<void> {
+  for (let trace = 0; trace <= 25; trace += 1) {
+    expect(await machine.wait(index.lookup(traceOf(trace)))).toEqual(naive(blocks, trace, upTo));
+  }
+}
+
+const anyBlocks = fc.array(fc.array(fc.nat(24), { maxLength: 8 }), { maxLength: 40 });
+const someBlocks: Blocks = Array.from({ length: 30 }, (_, at) => [at % 7, at % 11, 24]);
+
+describe('trace index', () => {
+  test('answers are those of a scan of the log, whatever is applied, flushed, crashed and opened again', async () => {
+    const anySteps = fc.array(fc.constantFrom('apply', 'apply', 'apply', 'maybeFlush', 'flush', 'events', 'lookup', 'process', 'power'), {
+      maxLength: 40,
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), anyBlocks, anySteps, async (seed, blocks, steps) => {
+        const machine = new Machine(seed);
+        let index = await open({ machine, options: optionsOn(machine) });
+        let flushedAtLeast = 0;
+        for (const step of steps) {
+          switch (step) {
+            case 'apply':
+              applyTo(index, blocks, Math.min(blocks.length, index.applied + 3));
+              break;
+            case 'maybeFlush':
+              void index.maybeFlush();
+              break;
+            case 'flush':
+              await machine.wait(index.flush());
+              expect(index.flushed?.applied ?? 0).toBe(index.applied);
+              break;
+            case 'events':
+              await machine.events(3);
+              break;
+            case 'lookup':
+              await expectAnswers(machine, index, blocks, index.applied);
+              break;
+            case 'process':
+            case 'power': {
+              flushedAtLeast = index.flushed?.applied ?? 0;
+              const applied = index.applied;
+              machine.crash(step);
+              index = await open({ machine, options: optionsOn(machine) });
+              expect(index.damaged).toBeNull();
+              expect(index.applied).toBeGreaterThanOrEqual(flushedAtLeast);
+              expect(index.applied).toBeLessThanOrEqual(applied);
+              if (index.flushed !== null) expect(index.flushed).toEqual({ applied: index.applied, hash: hashAt(index.applied) });
+              break;
+            }
+            default:
+              step satisfies never;
+          }
+        }
+        applyTo(index, blocks);
+        await expectAnswers(machine, index, blocks);
+        await machine.wait(index.close());
+        const reopened = await open({ machine, options: optionsOn(machine) });
+        expect(reopened.applied).toBe(blocks.length);
+        await expectAnswers(machine, reopened, blocks);
+      }),
+      { numRuns: 80 },
+    );
+  });
+
+  test('lookups during a flush miss nothing', async () => {
+    const { machine, options } = setup();
+    const index = await open({ machine, options });
+    applyTo(index, someBlocks, 20);
+    const flush = index.flush();
+    applyTo(index, someBlocks);
+    let flushing = true;
+    const over = flush.then(() => (flushing = false));
+    let lookups = 0;
+    while (flushing) {
+      expect(await machine.wait(index.lookup(traceOf(24)))).toEqual(naive(someBlocks, 24));
+      lookups += 1;
+      await machine.events(1);
+    }
+    await over;
+    expect(lookups).toBeGreaterThan(2);
+    await expectAnswers(machine, index, someBlocks);
+  });
+
+  test('a trace that comes more than once in a block is one entry of the answer', async () => {
+    const { machine, options } = setup();
+    const index = await open({ machine, options });
+    index.apply(asIndex(1), hashAt(1), [traceOf(1), traceOf(2), traceOf(1), traceOf(1)]);
+    expect(await machine.wait(index.lookup(traceOf(1)))).toEqual([1]);
+  });
+
+  test('entries are applied in order, each once', async () => {
+    const { machine, options } = setup();
+    const index = await open({ machine, options });
+    index.apply(asIndex(1), hashAt(1), []);
+    expect(() => index.apply(asIndex(1), hashAt(1), [])).toThrow('does not follow');
+    expect(() => index.apply(asIndex(3), hashAt(3), [])).toThrow('does not follow');
+  });
+
+  test('a flush comes after so many entries, so many full windows, or when a full window has waited', async () => {
+    const { machine, options } = setup();
+    const index = await open({ machine, options });
+    const maybe = (): Promise<boolean> => machine.wait(index.maybeFlush());
+    const blockOf = (first: number): number[] => [0, 1, 2, 3, 4, 5].map((offset) => first + offset);
+    const applyNext = (traces: number[]): void => index.apply(asIndex(index.applied + 1), hashAt(index.applied + 1), traces.map(traceOf));
+
+    for (let entry = 1; entry < 20; entry += 1) applyNext([1]);
+    expect(await maybe()).toBe(false);
+    applyNext([1]);
+    expect([await maybe(), index.flushed?.applied]).toEqual([true, 20]);
+
+    applyNext(blockOf(100));
+    applyNext(blockOf(200));
+    expect(await maybe()).toBe(false);
+    applyNext(blockOf(300));
+    expect([await maybe(), index.flushed?.applied]).toEqual([true, 23]);
+
+    applyNext(blockOf(400));
+    applyNext([9]);
+    expect(await maybe()).toBe(false);
+    await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 1_001 });
+    // The open window stays: its entry is cheap to replay, and small windows cost every lookup.
+    expect([await maybe(), index.flushed?.applied, index.applied]).toEqual([true, 24, 25]);
+  });
+
+  test('a full disk costs nothing but memory; once there is space again the flush goes on (protocol A5)', async () => {
+    const { machine, options } = setup();
+    const index = await open({ machine, options });
+    applyTo(index, someBlocks, 10);
+    await machine.wait(index.flush());
+    applyTo(index, someBlocks, 25);
+    machine.disk.fail('index', 'full');
+    await expect(machine.wait(index.flush())).rejects.toThrow('full');
+    await expectAnswers(machine, index, someBlocks, 25);
+    expect(index.flushed?.applied).toBe(10);
+    expect(await machine.wait(index.maybeFlush())).toBe(false);
+    machine.disk.heal();
+    applyTo(index, someBlocks);
+    await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 1_001 });
+    expect(await machine.wait(index.maybeFlush())).toBe(true);
+    expect(index.flushed?.applied).toBe(30);
+    await expectAnswers(machine, index, someBlocks);
+    machine.crash('power');
+    await expectAnswers(machine, await open({ machine, options: optionsOn(machine) }), someBlocks);
+  });
+
+  test.each([
+    ['cluster', { clusterId: 'c2' }],
+    ['disk', { incarnation: 'i2' }],
+  ])('an index of another %s is to be rebuilt (protocol F1)', async (_, changes) => {
+    const { machine, options } = setup();
+    const index = await open({ machine, options });
+    applyTo(index, someBlocks);
+    await machine.wait(index.close());
+    const other = await open({ machine, options: optionsOn(machine, changes) });
+    expect(other.damaged).toContain('another cluster or another disk');
+    expect(() => other.apply(asIndex(1), hashAt(1), [])).toThrow(DamagedError);
+    await machine.wait(other.reset());
+    applyTo(other, someBlocks);
+    await expectAnswers(machine, other, someBlocks);
+  });
+
+  test('a reset starts after the given position, and outlives the next opening', async () => {
+    const { machine, options } = setup();
+    const index = await open({ machine, options });
+    applyTo(index, someBlocks);
+    await machine.wait(index.flush());
+    await machine.wait(index.reset({ applied: asIndex(12), hash: hashAt(12) }));
+    applyTo(index, someBlocks);
+    await machine.wait(index.close());
+    const reopened = await open({ machine, options: optionsOn(machine) });
+    const after12 = someBlocks.map((traces, at) => (at < 12 ? [] : traces));
+    await expectAnswers(machine, reopened, after12);
+  });
+});
+
+describe('trace index, damaged', () => {
+  const flushedIndex = async (seed: number): Promise<Machine> => {
+    const machine = new Machine(seed);
+    const index = await open({ machine, options: optionsOn(machine) });
+    for (const upTo of [8, 16, 22, 30]) {
+      applyTo(index, someBlocks, upTo);
+      await machine.wait(index.flush());
+    }
+    return machine;
+  };
+  /** True when every answer is whole or an error, and the index says how far it goes. */
+  const reopen = async (machine: Machine): Promise<{ index: TraceIndex; errors: number }> => {
+    machine.crash('process');
+    const index = await open({ machine, options: optionsOn(machine) });
+    let errors = 0;
+    if (index.damaged !== null) return { index, errors };
+    for (let trace = 0; trace <= 25; trace += 1) {
+      const answer = await machine.wait(index.lookup(traceOf(trace))).catch((error: unknown) => error);
+      if (answer instanceof DamagedError) errors += 1;
+      else expect(answer).toEqual(naive(someBlocks, trace, index.applied));
+    }
+    return { index, errors };
+  };
+
+  /** All keys but flush records that a newer one has replaced. */
+  const isNeeded = (key: Uint8Array, newest: Uint8Array | undefined): boolean =>
+    key.length !== 5 || key[4] !== 2 || Buffer.compare(key, newest ?? key) === 0;
+
+  test('a flipped bit is an error of the opening or of the lookup, never a smaller answer', async () => {
+    for (let seed = 0; seed < 60; seed += 1) {
+      const machine = await flushedIndex(seed);
+      const key = machine.disk.flipBit('index')?.keys[0] ?? new Uint8Array(0);
+      const newest = machine.disk.entries('index').at(-1)?.[0];
+      const { index, errors } = await reopen(machine);
+      expect(index.damaged !== null || errors > 0).toBe(isNeeded(key, newest));
+    }
+  });
+
+  test('flushes lost from the end leave an older index; one lost from the middle is damage (protocol F1)', async () => {
+    for (const age of [0, 1, 2, 3]) {
+      const machine = await flushedIndex(age);
+      machine.disk.vanish('index', age);
+      const { index } = await reopen(machine);
+      if (age === 0) expect([index.damaged, index.applied]).toEqual([null, 22]);
+      else expect(index.damaged).not.toBeNull();
+    }
+    const machine = await flushedIndex(9);
+    machine.disk.cutLog('index', 2);
+    const { index } = await reopen(machine);
+    expect([index.damaged, index.flushed]).toEqual([null, { applied: 16, hash: hashAt(16) }]);
+  });
+
+  test('any missing key is an error, never a smaller answer', async () => {
+    const keys = (await flushedIndex(3)).disk.entries('index').map(([key]) => key);
+    expect(keys.length).toBeGreaterThan(20);
+    for (const key of keys) {
+      const machine = await flushedIndex(3);
+      const store = await machine.wait(openAlone(machine));
+      await machine.wait(store.batch([{ type: 'del', key }], { sync: true }));
+      const { index, errors } = await reopen(machine);
+      expect(index.damaged !== null || errors > 0).toBe(isNeeded(key, keys.at(-1)));
+    }
+  });
+
+  test('every fault of an index is healed by a reset and a replay', async () => {
+    for (let seed = 0; seed < 10; seed += 1) {
+      const machine = await flushedIndex(seed);
+      for (let flips = 0; flips < 5; flips += 1) machine.disk.flipBit('index');
+      machine.disk.vanish('index');
+      const { index } = await reopen(machine);
+      await machine.wait(index.reset());
+      applyTo(index, someBlocks);
+      await expectAnswers(machine, index, someBlocks);
+      await machine.wait(index.close());
+    }
+  });
+
+  function openAlone(machine: Machine): Promise<KeyValue> {
+    machine.crash('process');
+    return machine.platform.disk.openKeyValue('index');
+  }
+});
