@@ -91,7 +91,7 @@ test('every acknowledgement comes after a majority synced log and hard state', a
 
 const dropped: [string, Plant][] = [
   ['the log', { file: 'src/store/block-log.ts', find: 'batch(operations, { sync: true })', replace: 'batch(operations, { sync: false })' }],
-  ['the index', { file: 'src/store/index-flush.ts', find: '{ sync: true }', replace: '{ sync: false }' }],
+  ['the index', { file: 'src/store/trace-index.ts', find: '.batch(operations, { sync: true })', replace: '.batch(operations, { sync: false })' }],
   ['the hard state', { file: 'src/platform/real/slot-file.ts', find: 'await this.#handle.datasync();', replace: '' }],
 ];
 test.each(dropped)('without the sync of %s the check fails', async (_, plant) => {
