@@ -44,8 +44,9 @@ function bodyText(message: Message): string {
     case 'read-index':
       return message.requestId;
     case 'read-index-reply':
-      return `${message.requestId} ${message.index === null ? 'not confirmed' : `index=${message.index}`}`;
+      break;
   }
+  return `${message.requestId} ${message.index === null ? 'not confirmed' : `index=${message.index}`}`;
 }
 
 export function writeText(write: LogWrite): string {
