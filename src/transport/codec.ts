@@ -163,7 +163,9 @@ function entryIn(record: Uint8Array, expected: LogIndex): Entry {
     verifyEntry(entry);
     return entry;
   } catch (error) {
-    throw new FrameError(`entry ${expected} arrived damaged (${error instanceof Error ? error.message : String(error)})`);
+    throw new FrameError(
+      `entry ${expected} arrived damaged (${error instanceof Error ? error.message : String(error)})`,
+    );
   }
 }
 

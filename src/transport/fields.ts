@@ -29,7 +29,8 @@ export class Fields {
   readonly #name: string;
 
   constructor(value: unknown, name: string) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new FrameError(`${name} is not a map`);
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw new FrameError(`${name} is not a map`);
     this.#values = value as Readonly<Record<string, unknown>>;
     this.#name = name;
   }

@@ -84,7 +84,8 @@ export class FrameReader {
       return new Uint8Array(0);
     }
     const header = joined.subarray(prefixBytes, prefixBytes + headerBytes);
-    if (view.getUint32(8) !== checksumOf(joined.subarray(0, 8), header)) throw new FrameError('a checksum does not match');
+    if (view.getUint32(8) !== checksumOf(joined.subarray(0, 8), header))
+      throw new FrameError('a checksum does not match');
     this.#head = new Uint8Array(0);
     // The body gets memory of its own, of its exact size: entries that are kept must not pin buffers of the socket.
     this.#body = new Uint8Array(view.getUint32(0));

@@ -34,7 +34,8 @@ export function decodeSignal(frame: Frame): Signal | null {
   switch (signal) {
     case 'hello': {
       const channel = fields.string('channel');
-      if (channel !== 'control' && channel !== 'bulk') throw new FrameError(`a channel of an unknown kind (${channel})`);
+      if (channel !== 'control' && channel !== 'bulk')
+        throw new FrameError(`a channel of an unknown kind (${channel})`);
       return { signal, to: asNodeId(fields.string('to')), channel, hello: helloIn(fields.map('hello')) };
     }
     case 'welcome':

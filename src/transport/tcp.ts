@@ -96,7 +96,8 @@ export class TcpTransport implements Transport {
       control.close();
       bulk.close();
     }
-    for (const connection of [...this.#incoming.values(), ...this.#strangers]) connection.close('this node is stopping');
+    for (const connection of [...this.#incoming.values(), ...this.#strangers])
+      connection.close('this node is stopping');
     await this.#listener?.close();
   }
 
@@ -164,7 +165,8 @@ export class TcpTransport implements Transport {
       closed: (reason, cutOff) => {
         this.#strangers.delete(connection);
         if (peer !== null && this.#incoming.get(peer.name) === connection) this.#incoming.delete(peer.name);
-        if (cutOff) this.#log(peer?.name ?? 'strangers', `cut off the ${peer?.name ?? 'connection of a stranger'}: ${reason}`);
+        if (cutOff)
+          this.#log(peer?.name ?? 'strangers', `cut off the ${peer?.name ?? 'connection of a stranger'}: ${reason}`);
       },
     });
     this.#strangers.add(connection);
@@ -177,7 +179,10 @@ export class TcpTransport implements Transport {
     const { self } = this.#options;
     const sentence = this.#refusal(hello, null) ?? (to === self ? null : misdirected(hello.node, to, self));
     if (sentence !== null) {
-      this.#log(this.#options.peers.has(hello.node) ? `from ${hello.node}` : 'strangers', `refused ${hello.node}: ${sentence}`);
+      this.#log(
+        this.#options.peers.has(hello.node) ? `from ${hello.node}` : 'strangers',
+        `refused ${hello.node}: ${sentence}`,
+      );
       connection.refuse(sentence);
       return null;
     }
@@ -196,7 +201,8 @@ export class TcpTransport implements Transport {
   #meet(hello: Hello, channel: Channel): void {
     const outgoing = this.#outgoing.get(hello.node)?.[channel];
     if (outgoing === undefined) return;
-    if (outgoing.welcome !== null && outgoing.welcome.boot !== hello.boot) outgoing.renew(`${hello.node} was restarted`);
+    if (outgoing.welcome !== null && outgoing.welcome.boot !== hello.boot)
+      outgoing.renew(`${hello.node} was restarted`);
     else outgoing.dial();
   }
 

@@ -11,7 +11,8 @@ export function clockConformance(name: string, open: () => { readonly clock: Clo
         const { clock, drive } = open();
         return drive(() => tell(clock));
       });
-    const sleep = (clock: Clock, delayMs: number): Promise<void> => new Promise((resolve) => clock.after(delayMs, resolve));
+    const sleep = (clock: Clock, delayMs: number): Promise<void> =>
+      new Promise((resolve) => clock.after(delayMs, resolve));
 
     story('a timer never fires in the turn that set it, nor before its time', async (clock) => {
       for (const delayMs of [0, 1, 1.5, 3, 7]) {
@@ -58,7 +59,10 @@ export function clockConformance(name: string, open: () => { readonly clock: Clo
   });
 }
 
-export function executorConformance(name: string, open: () => { readonly executor: Executor; readonly clock: Clock; readonly drive: Drive }): void {
+export function executorConformance(
+  name: string,
+  open: () => { readonly executor: Executor; readonly clock: Clock; readonly drive: Drive },
+): void {
   describe(`Executor: ${name}`, () => {
     const story = (title: string, tell: (executor: Executor, clock: Clock) => Promise<void>): void =>
       it(title, () => {
@@ -104,7 +108,10 @@ export function executorConformance(name: string, open: () => { readonly executo
 
     story('nextTurn comes after what is already due', async (executor) => {
       const order: string[] = [];
-      await Promise.all([executor.nextTurn().then(() => order.push('turn')), Promise.resolve().then(() => order.push('microtask'))]);
+      await Promise.all([
+        executor.nextTurn().then(() => order.push('turn')),
+        Promise.resolve().then(() => order.push('microtask')),
+      ]);
       expect(order).toEqual(['microtask', 'turn']);
     });
   });

@@ -61,8 +61,12 @@ export function keyValueConformance(name: string, open: () => Promise<DiskSubjec
 
     story('range is [gte, lt), by bytes, either way, and stops at its limit', async (store) => {
       const keys = [[0], [1], [1, 0], [1, 255], [2], [127], [128], [255]];
-      await store.batch(keys.map((key) => ({ type: 'put', key: bytes(key), value: bytes(key) })), { sync: true });
-      const found = async (range: KeyValueRange): Promise<number[][]> => (await store.keys(range)).map((key) => [...key]);
+      await store.batch(
+        keys.map((key) => ({ type: 'put', key: bytes(key), value: bytes(key) })),
+        { sync: true },
+      );
+      const found = async (range: KeyValueRange): Promise<number[][]> =>
+        (await store.keys(range)).map((key) => [...key]);
       expect(await found({ gte: bytes([]), lt: bytes([255, 0]) })).toEqual(keys);
       expect(await found({ gte: bytes([1]), lt: bytes([2]) })).toEqual([[1], [1, 0], [1, 255]]);
       expect(await found({ gte: bytes([1]), lt: bytes([2]), reverse: true })).toEqual([[1, 255], [1, 0], [1]]);
@@ -70,8 +74,14 @@ export function keyValueConformance(name: string, open: () => Promise<DiskSubjec
       expect(await found({ gte: bytes([3]), lt: bytes([255]), limit: 1, reverse: true })).toEqual([[128]]);
       expect(await found({ gte: bytes([2]), lt: bytes([2]) })).toEqual([]);
       expect(await found({ gte: bytes([1]), lt: bytes([2]), limit: 0 })).toEqual([]);
-      expect((await store.range({ gte: bytes([1]), lt: bytes([2]), reverse: true, limit: 2 })).map(([, value]) => [...value]))
-        .toEqual([[1, 255], [1, 0]]);
+      expect(
+        (await store.range({ gte: bytes([1]), lt: bytes([2]), reverse: true, limit: 2 })).map(([, value]) => [
+          ...value,
+        ]),
+      ).toEqual([
+        [1, 255],
+        [1, 0],
+      ]);
       await store.close();
     });
 
@@ -103,7 +113,10 @@ export function keyValueConformance(name: string, open: () => Promise<DiskSubjec
     });
 
     story('one handle at a time; the second is told so', async (store, subject) => {
-      await expectRejection(subject.disk().openKeyValue('store'), { code: 'locked', message: /in use by another process; stop it or choose another --data$/ });
+      await expectRejection(subject.disk().openKeyValue('store'), {
+        code: 'locked',
+        message: /in use by another process; stop it or choose another --data$/,
+      });
       await store.close();
       await (await subject.disk().openKeyValue('store')).close();
     });

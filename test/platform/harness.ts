@@ -20,7 +20,10 @@ export function text(value: Uint8Array): string {
   return Buffer.from(value).toString('latin1');
 }
 
-export async function expectRejection(promise: Promise<unknown>, shape: { code?: string; message?: RegExp }): Promise<void> {
+export async function expectRejection(
+  promise: Promise<unknown>,
+  shape: { code?: string; message?: RegExp },
+): Promise<void> {
   const error = await promise.then(
     () => null,
     (reason: unknown) => reason,

@@ -110,7 +110,10 @@ export function pipeConformance(name: string, open: () => PipeSubject): void {
     story('an address can be had once', async (subject) => {
       const listener = await subject.server.listen({ host: subject.host, port: 0 }, () => {});
       const taken: Address = listener.address;
-      await expectRejection(subject.server.listen(taken, () => {}), { code: 'EADDRINUSE' });
+      await expectRejection(
+        subject.server.listen(taken, () => {}),
+        { code: 'EADDRINUSE' },
+      );
       await listener.close();
     });
   });

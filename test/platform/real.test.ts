@@ -48,7 +48,10 @@ describe('data directory', () => {
 
   it('refuses a file in its place', async () => {
     await writeFile(join(dataDir, 'file'), '');
-    await expectRejection(openRealPlatform({ dataDir: join(dataDir, 'file') }), { code: 'not-a-directory', message: /is a file; choose a directory for --data$/ });
+    await expectRejection(openRealPlatform({ dataDir: join(dataDir, 'file') }), {
+      code: 'not-a-directory',
+      message: /is a file; choose a directory for --data$/,
+    });
     await expectRejection(openRealPlatform({ dataDir: join(dataDir, 'file', 'below') }), { code: 'not-a-directory' });
   });
 
@@ -67,7 +70,12 @@ describe('data directory', () => {
     await file.close();
     await truncate(join(dataDir, 'slots'), 700);
     const again = await disk.openSlotFile('slots', shape);
-    expect((await again.read()).map((slot) => [slot[0], slot[511]])).toEqual([[9, 9], [9, 0], [0, 0], [0, 0]]);
+    expect((await again.read()).map((slot) => [slot[0], slot[511]])).toEqual([
+      [9, 9],
+      [9, 0],
+      [0, 0],
+      [0, 0],
+    ]);
     await again.close();
     expect((await stat(join(dataDir, 'slots'))).size).toBe(2048);
   });
@@ -86,7 +94,9 @@ describe('sentences for system errors', () => {
 
   it('finds the errno in the words of LevelDB, however deep', () => {
     const level = failing('LEVEL_IO_ERROR', 'IO error: DIR/000003.log: No space left on device');
-    const outer = Object.assign(new Error('Database failed to open', { cause: level }), { code: 'LEVEL_DATABASE_NOT_OPEN' });
+    const outer = Object.assign(new Error('Database failed to open', { cause: level }), {
+      code: 'LEVEL_DATABASE_NOT_OPEN',
+    });
     expect(diskErrorOf(outer, 'DIR')).toMatchObject({ code: 'full' });
   });
 });

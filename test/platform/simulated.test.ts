@@ -40,5 +40,10 @@ randomConformance('simulated', new SimRandom(1));
 pipeConformance('simulated', () => {
   const { drive, platform, scheduler } = open();
   const network = new SimPipeNetwork(scheduler, new SimRandom('pipes'));
-  return { drive, server: network.view('n1', platform.process), client: network.view('n2', platform.process), host: 'n1' };
+  return {
+    drive,
+    server: network.view('n1', platform.process),
+    client: network.view('n2', platform.process),
+    host: 'n1',
+  };
 });

@@ -15,7 +15,11 @@ import { anyMessage, chain, helloOf, n2 } from './samples.ts';
 const join = (pieces: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(pieces));
 
 /** Frames read from a stream that arrives in pieces of the given sizes, over and over. */
-function read(stream: Uint8Array, sizes: readonly number[] = [Infinity], frameBytesMax: number = limits.frameBytesMax): Frame[] {
+function read(
+  stream: Uint8Array,
+  sizes: readonly number[] = [Infinity],
+  frameBytesMax: number = limits.frameBytesMax,
+): Frame[] {
   const frames: Frame[] = [];
   const reader = new FrameReader({
     frameBytesMax,
@@ -38,10 +42,14 @@ const frameOf = (header: unknown, body: readonly Uint8Array[] = []): Frame => {
 describe('messages', () => {
   it('every message survives the way, however the stream is cut', () => {
     fc.assert(
-      fc.property(fc.array(anyMessage, { maxLength: 6 }), fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (messages, sizes) => {
-        const stream = join(messages.flatMap((message) => encodeMessage(message)));
-        expect(read(stream, sizes).map((frame) => decodeMessage(frame))).toEqual(messages);
-      }),
+      fc.property(
+        fc.array(anyMessage, { maxLength: 6 }),
+        fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }),
+        (messages, sizes) => {
+          const stream = join(messages.flatMap((message) => encodeMessage(message)));
+          expect(read(stream, sizes).map((frame) => decodeMessage(frame))).toEqual(messages);
+        },
+      ),
     );
   });
 
@@ -76,10 +84,26 @@ describe('messages', () => {
   });
 
   it('any header in a valid frame is a message or a FrameError', () => {
-    const kinds = fc.constantFrom('raft', 'forward', 'found', 'founded', 'report', 'hello', 'append', 'vote', '__proto__');
+    const kinds = fc.constantFrom(
+      'raft',
+      'forward',
+      'found',
+      'founded',
+      'report',
+      'hello',
+      'append',
+      'vote',
+      '__proto__',
+    );
     const value = fc.oneof(fc.anything({ withBigInt: false, maxDepth: 2 }), kinds);
     const header = fc.record(
-      { kind: kinds, signal: kinds, message: fc.record({ type: kinds, from: value, term: value, sizes: value }), term: value, voters: value },
+      {
+        kind: kinds,
+        signal: kinds,
+        message: fc.record({ type: kinds, from: value, term: value, sizes: value }),
+        term: value,
+        voters: value,
+      },
       { requiredKeys: ['kind'] },
     );
     fc.assert(
@@ -105,8 +129,11 @@ describe('messages', () => {
 describe('entries', () => {
   const entries = chain([new Uint8Array([1, 2, 3]), new Uint8Array([4, 5]), new Uint8Array()]);
   const envelope = { from: 'n1#aa', to: 'n2#bb', term: 1, boot: 'b', session: 1, previousTerm: 0, commit: 0 };
-  const appendOf = (records: readonly Uint8Array[], previousIndex = 0, sizes = records.map((record) => record.length)): Frame =>
-    frameOf({ kind: 'raft', message: { ...envelope, type: 'append', previousIndex, sizes } }, records);
+  const appendOf = (
+    records: readonly Uint8Array[],
+    previousIndex = 0,
+    sizes = records.map((record) => record.length),
+  ): Frame => frameOf({ kind: 'raft', message: { ...envelope, type: 'append', previousIndex, sizes } }, records);
   const records = entries.map((entry) => encodeEntry(entry));
 
   it('arrive as they were sealed', () => {
@@ -116,9 +143,32 @@ describe('entries', () => {
   it.each([
     ['in another order', () => appendOf([records[1], records[0], records[2]] as Uint8Array[])],
     ['at another index', () => appendOf(records, 1)],
-    ['cut short', () => appendOf(records.slice(0, 2), 0, records.map((record) => record.length))],
-    ['with bytes behind them', () => appendOf(records, 0, records.slice(0, 2).map((record) => record.length))],
-    ['that do not follow one another', () => appendOf([records[0], ...chain([new Uint8Array([9])], { index: 1, term: 1, hash: zeroHash }).map((entry) => encodeEntry(entry))] as Uint8Array[])],
+    [
+      'cut short',
+      () =>
+        appendOf(
+          records.slice(0, 2),
+          0,
+          records.map((record) => record.length),
+        ),
+    ],
+    [
+      'with bytes behind them',
+      () =>
+        appendOf(
+          records,
+          0,
+          records.slice(0, 2).map((record) => record.length),
+        ),
+    ],
+    [
+      'that do not follow one another',
+      () =>
+        appendOf([
+          records[0],
+          ...chain([new Uint8Array([9])], { index: 1, term: 1, hash: zeroHash }).map((entry) => encodeEntry(entry)),
+        ] as Uint8Array[]),
+    ],
     ['at the end of all numbers', () => appendOf(records, Number.MAX_SAFE_INTEGER)],
   ])('%s are a FrameError', (_, frame) => {
     expect(() => decodeMessage(frame())).toThrow(FrameError);
@@ -144,7 +194,9 @@ describe('frames from outside', () => {
     expect(() => read(prefix(0xffffffff, 100))).toThrow(/at most 33554432 are taken here/);
     expect(() => read(prefix(0, limits.frameHeaderBytesMax + 1))).toThrow(/at most 16384 are taken/);
     expect(() => read(prefix(0, 0))).toThrow(FrameError);
-    expect(() => read(join(encodeFrame(packFields({ kind: 'x' }), [new Uint8Array(5000)])), [Infinity], 4096)).toThrow(FrameError);
+    expect(() => read(join(encodeFrame(packFields({ kind: 'x' }), [new Uint8Array(5000)])), [Infinity], 4096)).toThrow(
+      FrameError,
+    );
   });
 
   it('of pure noise are a FrameError or wait for more', () => {
@@ -199,7 +251,9 @@ describe('signals', () => {
   });
 
   it('a message is no signal', () => {
-    const [frame] = read(join(encodeMessage({ kind: 'report', applied: asIndex(1), ready: true, recovering: false, hardStateCounter: 1 })));
+    const [frame] = read(
+      join(encodeMessage({ kind: 'report', applied: asIndex(1), ready: true, recovering: false, hardStateCounter: 1 })),
+    );
     expect(frame && decodeSignal(frame)).toBeNull();
   });
 });

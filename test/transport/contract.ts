@@ -60,11 +60,14 @@ export async function until(clock: Clock, check: () => boolean, patienceMs = 20_
   }
 }
 
-export const pause = (clock: Clock, delayMs: number): Promise<void> => new Promise((resolve) => clock.after(delayMs, resolve));
+export const pause = (clock: Clock, delayMs: number): Promise<void> =>
+  new Promise((resolve) => clock.after(delayMs, resolve));
 
 /** A message with its bytes as length and checksum: comparing megabytes one by one takes a minute. */
 const legible = (message: PeerMessage): string =>
-  JSON.stringify(message, (_, value: unknown) => (value instanceof Uint8Array ? `${value.length} bytes, ${crc32(value)}` : value));
+  JSON.stringify(message, (_, value: unknown) =>
+    value instanceof Uint8Array ? `${value.length} bytes, ${crc32(value)}` : value,
+  );
 
 export const founded = (clusterId: string): PeerMessage => ({ kind: 'founded', clusterId });
 export const forward = (payload: Uint8Array): PeerMessage => ({ kind: 'forward', term: asTerm(1), payload });
@@ -90,7 +93,11 @@ export function transportContract(name: string, open: () => TransportSubject): v
       });
 
     /** Two parties that can reach each other on both channels. */
-    const pair = async ({ clock, party }: Stage, left: Partial<Hello> = {}, right: Partial<Hello> = {}): Promise<[Party, Party]> => {
+    const pair = async (
+      { clock, party }: Stage,
+      left: Partial<Hello> = {},
+      right: Partial<Hello> = {},
+    ): Promise<[Party, Party]> => {
       const both: [Party, Party] = [party(n1, left), party(n2, right)];
       for (const each of both) await each.start();
       await until(clock, () => both[0].up.has(n2) && both[1].up.has(n1));
@@ -103,7 +110,11 @@ export function transportContract(name: string, open: () => TransportSubject): v
     };
 
     story('each learns who the other is', async (stage) => {
-      const [left, right] = await pair(stage, { hardStateCounter: 3, clusterId: null, founded: false }, { http: 'http://here' });
+      const [left, right] = await pair(
+        stage,
+        { hardStateCounter: 3, clusterId: null, founded: false },
+        { http: 'http://here' },
+      );
       expect(left.up.get(n2)).toEqual(right.hello);
       expect(right.up.get(n1)).toEqual(left.hello);
       left.transport.send(n2, 'control', founded('a'));
@@ -117,7 +128,18 @@ export function transportContract(name: string, open: () => TransportSubject): v
       const entries = chain([new Uint8Array(200_000).map((_, n) => n * 13), new Uint8Array(), new Uint8Array([1])]);
       const messages: PeerMessage[] = [
         { kind: 'raft', message: { ...envelope, type: 'heartbeat', session: 1, round: 2, commit: asIndex(9) } },
-        { kind: 'raft', message: { ...envelope, type: 'append', session: 1, previousIndex: asIndex(0), previousTerm: asTerm(0), entries, commit: asIndex(2) } },
+        {
+          kind: 'raft',
+          message: {
+            ...envelope,
+            type: 'append',
+            session: 1,
+            previousIndex: asIndex(0),
+            previousTerm: asTerm(0),
+            entries,
+            commit: asIndex(2),
+          },
+        },
         forward(new Uint8Array(3_000_000).map((_, n) => n * 7)),
         { kind: 'found', founding: { clusterId: 'c', voters: [left.hello.replica, right.hello.replica] } },
         { kind: 'report', applied: asIndex(2 ** 40), ready: true, recovering: false, hardStateCounter: 5 },
@@ -162,8 +184,18 @@ export function transportContract(name: string, open: () => TransportSubject): v
     });
 
     const refusals: [title: string, left: Partial<Hello>, right: Partial<Hello>, sentence: RegExp][] = [
-      ['another cluster', { clusterId: 'cluster-a' }, { clusterId: 'cluster-b' }, /belongs to cluster cluster-[ab] and .* to cluster-[ab]/],
-      ['another version', { protocol: 1 }, { protocol: 2 }, /speaks protocol [12] and .* speaks [12]; run the same version/],
+      [
+        'another cluster',
+        { clusterId: 'cluster-a' },
+        { clusterId: 'cluster-b' },
+        /belongs to cluster cluster-[ab] and .* to cluster-[ab]/,
+      ],
+      [
+        'another version',
+        { protocol: 1 },
+        { protocol: 2 },
+        /speaks protocol [12] and .* speaks [12]; run the same version/,
+      ],
     ];
     for (const [title, leftHello, rightHello, sentence] of refusals) {
       story(`${title} is refused by a sentence, and nothing gets through`, async (stage) => {

@@ -61,7 +61,13 @@ const envelope = { from: fc.constant(asReplicaId('n1#aa')), to: replica, term, b
 const payload = fc.uint8Array({ maxLength: 300 });
 
 const append = fc
-  .record({ ...envelope, session: number, previousIndex: fc.nat(1e12), commit: index, payloads: fc.array(payload, { maxLength: 5 }) })
+  .record({
+    ...envelope,
+    session: number,
+    previousIndex: fc.nat(1e12),
+    commit: index,
+    payloads: fc.array(payload, { maxLength: 5 }),
+  })
   .map(({ payloads, previousIndex, ...rest }) => ({
     ...rest,
     type: 'append' as const,
@@ -71,7 +77,12 @@ const append = fc
   }));
 
 const raft = fc.oneof(
-  fc.record({ ...envelope, type: fc.constantFrom('pre-vote' as const, 'vote' as const), lastTerm: term, lastIndex: index }),
+  fc.record({
+    ...envelope,
+    type: fc.constantFrom('pre-vote' as const, 'vote' as const),
+    lastTerm: term,
+    lastIndex: index,
+  }),
   fc.record({ ...envelope, type: fc.constant('pre-vote-reply' as const), granted: fc.boolean(), campaignTerm: term }),
   fc.record({ ...envelope, type: fc.constant('vote-reply' as const), granted: fc.boolean() }),
   append,

@@ -61,7 +61,9 @@ describe('who may connect', () => {
     const left = party(subject, 'n1', new Map([[n2, { host: 'n1', port: 4319 }]]));
     await left.start();
     await until(subject.clock, () => left.events.length > 0);
-    expect(left.events[0]).toMatch(/^n2 refused: n1 was reached by a node of the same name, or by itself; give each node its own id/);
+    expect(left.events[0]).toMatch(
+      /^n2 refused: n1 was reached by a node of the same name, or by itself; give each node its own id/,
+    );
   });
 });
 
@@ -69,18 +71,45 @@ describe('what strangers send', () => {
   const hello = encodeSignal({ signal: 'hello', to: n1, channel: 'control', hello: helloOf('n2') });
   const raft = { from: 'n3#aa', to: 'n1#aa', term: 1, boot: 'b' };
   const [entry] = chain([new Uint8Array(100)]);
-  const damaged = encodeMessage({ kind: 'raft', message: { ...raft, type: 'append', session: 1, previousIndex: 0, previousTerm: 0, entries: [entry], commit: 0 } as never });
+  const damaged = encodeMessage({
+    kind: 'raft',
+    message: {
+      ...raft,
+      type: 'append',
+      session: 1,
+      previousIndex: 0,
+      previousTerm: 0,
+      entries: [entry],
+      commit: 0,
+    } as never,
+  });
   damaged[1] = (damaged[1] ?? new Uint8Array()).map((byte, at) => (at === 150 ? byte ^ 1 : byte));
   const attacks: [string, readonly Uint8Array[], RegExp][] = [
     ['noise', [new Uint8Array(64).fill(0xa5)], /a header of 2779096485 bytes/],
     ['an HTTP request', [new Uint8Array(Buffer.from('GET / HTTP/1.1\r\nHost: n1\r\n\r\n'))], /a header of/],
-    ['a large frame before any hello', encodeFrame(packFields({ signal: 'hello' }), [new Uint8Array(8000)]), /a frame of 8\d\d\d bytes; at most 4096/],
+    [
+      'a large frame before any hello',
+      encodeFrame(packFields({ signal: 'hello' }), [new Uint8Array(8000)]),
+      /a frame of 8\d\d\d bytes; at most 4096/,
+    ],
     ['a message before any hello', encodeMessage(founded('x')), /a message before/],
-    ['a welcome before any hello', encodeSignal({ signal: 'welcome', hello: helloOf('n2') }), /a welcome before its hello/],
+    [
+      'a welcome before any hello',
+      encodeSignal({ signal: 'welcome', hello: helloOf('n2') }),
+      /a welcome before its hello/,
+    ],
     ['a second hello', [...hello, ...hello], /a hello out of place/],
-    ['a message in the name of another replica', [...hello, ...encodeFrame(packFields({ kind: 'raft', message: { ...raft, type: 'vote-reply', granted: true } }))], /a message of n3#aa on a connection of n2#aa/],
+    [
+      'a message in the name of another replica',
+      [...hello, ...encodeFrame(packFields({ kind: 'raft', message: { ...raft, type: 'vote-reply', granted: true } }))],
+      /a message of n3#aa on a connection of n2#aa/,
+    ],
     ['a damaged entry', [...hello, ...damaged], /entry 1 arrived damaged/],
-    ['a frame too large for anybody', [...hello, new Uint8Array([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 4, 0, 0, 0, 0])], /a frame of 4294967311 bytes; at most 33554432/],
+    [
+      'a frame too large for anybody',
+      [...hello, new Uint8Array([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 4, 0, 0, 0, 0])],
+      /a frame of 4294967311 bytes; at most 33554432/,
+    ],
     ['a message of an unknown kind', [...hello, ...encodeFrame(packFields({ kind: 'coup' }))], /unknown kind \(coup\)/],
   ];
   it.each(attacks)('%s cuts the sender off, and the node lives', async (_, pieces, sentence) => {
@@ -140,7 +169,11 @@ describe('what networks do', () => {
     expect(tookMs).toBeLessThan(limits.controlSilenceMs + 2 * limits.pingMs);
     await pause(subject.clock, 5000);
     subject.pipes.heal();
-    await until(subject.clock, () => left.up.has(n2) && right.up.has(n1), 2 * limits.reconnectMsMax + limits.connectTimeoutMs);
+    await until(
+      subject.clock,
+      () => left.up.has(n2) && right.up.has(n1),
+      2 * limits.reconnectMsMax + limits.connectTimeoutMs,
+    );
     expect(left.transport.send(n2, 'control', founded('again'))).toBe(true);
     await until(subject.clock, () => right.received.some(({ message }) => message.kind === 'founded'));
   });

@@ -4,7 +4,7 @@
  */
 import { Level } from 'level';
 import type { KeyValue, KeyValueOperation, KeyValueRange } from '../key-value.ts';
-import { DiskError } from '../disk-error.ts';
+import type { DiskError } from '../disk-error.ts';
 import { diskErrorOf } from './system-error.ts';
 
 export interface LevelOptions {

@@ -5,7 +5,7 @@
  */
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { DiskError } from '../disk-error.ts';
+import type { DiskError } from '../disk-error.ts';
 import type { SlotFile } from '../slot-file.ts';
 import { diskErrorOf } from './system-error.ts';
 
@@ -81,7 +81,7 @@ class RealSlotFile implements SlotFile {
   async read(): Promise<Uint8Array[]> {
     const bytes = new Uint8Array(this.slotBytes * this.slotCount);
     try {
-      for (let at = 0; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length;) {
         const { bytesRead } = await this.#handle.read(bytes, at, bytes.length - at, at);
         if (bytesRead === 0) break;
         at += bytesRead;
@@ -89,7 +89,9 @@ class RealSlotFile implements SlotFile {
     } catch (error) {
       throw diskErrorOf(error, this.#path);
     }
-    return Array.from({ length: this.slotCount }, (_, slot) => bytes.slice(slot * this.slotBytes, (slot + 1) * this.slotBytes));
+    return Array.from({ length: this.slotCount }, (_, slot) =>
+      bytes.slice(slot * this.slotBytes, (slot + 1) * this.slotBytes),
+    );
   }
 
   async write(first: number, bytes: Uint8Array): Promise<void> {
@@ -101,7 +103,7 @@ class RealSlotFile implements SlotFile {
     if (this.#failure !== null) throw this.#failure;
     this.#writing = true;
     try {
-      for (let at = 0; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length;) {
         const { bytesWritten } = await this.#handle.write(bytes, at, bytes.length - at, first * this.slotBytes + at);
         at += bytesWritten;
       }

@@ -11,21 +11,41 @@ export function diskErrorOf(error: unknown, path: string): DiskError {
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return new DiskError('permission', `${path} cannot be written; give this user write access or choose another --data`, error);
+      return new DiskError(
+        'permission',
+        `${path} cannot be written; give this user write access or choose another --data`,
+        error,
+      );
     case 'ENOTDIR':
     case 'EEXIST':
     case 'EISDIR':
-      return new DiskError('not-a-directory', `${path} is in the way of a directory; move it or choose another --data`, error);
+      return new DiskError(
+        'not-a-directory',
+        `${path} is in the way of a directory; move it or choose another --data`,
+        error,
+      );
     case 'ENOSPC':
     case 'EDQUOT':
       return new DiskError('full', `the disk under ${path} is full; free some space and start again`, error);
     case 'EMFILE':
     case 'ENFILE':
-      return new DiskError('resources', `too many open files while using ${path}; raise the limit (ulimit -n) and start again`, error);
+      return new DiskError(
+        'resources',
+        `too many open files while using ${path}; raise the limit (ulimit -n) and start again`,
+        error,
+      );
     case 'LEVEL_CORRUPTION':
-      return new DiskError('damaged', `${path} is damaged (${message}); run \`quorate verify\` on it, or start this node with an empty --data`, error);
+      return new DiskError(
+        'damaged',
+        `${path} is damaged (${message}); run \`quorate verify\` on it, or start this node with an empty --data`,
+        error,
+      );
     default:
-      return new DiskError('io', `the disk under ${path} failed (${message}); check it, then start again or use an empty --data`, error);
+      return new DiskError(
+        'io',
+        `the disk under ${path} failed (${message}); check it, then start again or use an empty --data`,
+        error,
+      );
   }
 }
 

@@ -15,7 +15,12 @@ export interface DiskLatency {
   readonly slowChance: number;
 }
 
-export const defaultLatency: DiskLatency = { readMs: [0.02, 0.3], writeMs: [0.02, 0.2], syncMs: [0.2, 3], slowChance: 0.01 };
+export const defaultLatency: DiskLatency = {
+  readMs: [0.02, 0.3],
+  writeMs: [0.02, 0.2],
+  syncMs: [0.2, 3],
+  slowChance: 0.01,
+};
 
 export interface SlotState {
   /** Bytes of the whole file. */
@@ -57,7 +62,8 @@ export class SimDiskState {
   slotFile(name: string, size: number): SlotState {
     let file = this.slotFiles.get(name);
     if (file === undefined) this.slotFiles.set(name, (file = { bytes: new Uint8Array(size), before: [] }));
-    if (file.bytes.length !== size) throw new Error(`the slot file ${name} has ${file.bytes.length} bytes, not ${size}`);
+    if (file.bytes.length !== size)
+      throw new Error(`the slot file ${name} has ${file.bytes.length} bytes, not ${size}`);
     return file;
   }
 
@@ -112,7 +118,8 @@ export class SimDiskState {
   cutLog(name: string, count?: number): Damage | null {
     const state = this.keyValues.get(name);
     if (state === undefined || state.history.length === 0) return null;
-    const left = state.history.length - Math.min(state.history.length, count ?? 1 + this.#random.below(state.history.length));
+    const left =
+      state.history.length - Math.min(state.history.length, count ?? 1 + this.#random.below(state.history.length));
     const kept = new Set(state.history.slice(0, left));
     return { store: name, keys: state.keepOnly((batch) => kept.has(batch)).map(bytesOf) };
   }

@@ -54,7 +54,10 @@ export class KeyValueState {
     this.#redo(batch);
     this.#history.push(batch);
     this.#historyBytes += bytes;
-    while (this.#history.length > historyBatchesMax || (this.#historyBytes > historyBytesMax && this.#history.length > 1)) {
+    while (
+      this.#history.length > historyBatchesMax ||
+      (this.#historyBytes > historyBytesMax && this.#history.length > 1)
+    ) {
       this.#historyBytes -= this.#history.shift()?.bytes ?? 0;
     }
   }

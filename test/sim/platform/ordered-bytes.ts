@@ -5,7 +5,8 @@
 
 export type ByteKey = string;
 
-export const keyOf = (key: Uint8Array): ByteKey => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
+export const keyOf = (key: Uint8Array): ByteKey =>
+  Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
 export const bytesOf = (key: ByteKey): Uint8Array => new Uint8Array(Buffer.from(key, 'latin1'));
 
 export class OrderedBytes {

@@ -235,7 +235,8 @@ class PipeEnd implements Pipe {
   #arrive(): void {
     const other = this.#other;
     const head = this.#queue[0];
-    if (other === null || head === undefined || this.#link.cut || (head?.length ?? 0) > this.#link.stuckAboveBytes) return;
+    if (other === null || head === undefined || this.#link.cut || (head?.length ?? 0) > this.#link.stuckAboveBytes)
+      return;
     if (!other.process.alive) {
       this.#reset();
       return;

@@ -29,7 +29,9 @@ export class SimSlotFile implements SlotFile {
   read(): Promise<Uint8Array[]> {
     const { file, io } = this.#options;
     return io.after('readMs', () =>
-      Array.from({ length: this.slotCount }, (_, slot) => file.bytes.slice(slot * this.slotBytes, (slot + 1) * this.slotBytes)),
+      Array.from({ length: this.slotCount }, (_, slot) =>
+        file.bytes.slice(slot * this.slotBytes, (slot + 1) * this.slotBytes),
+      ),
     );
   }
 
