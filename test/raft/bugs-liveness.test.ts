@@ -7,7 +7,22 @@
  *   L12  every proposal ends exactly once       proposals test: committed, lost (proposed again), or unknown
  */
 import { describe, expect, test } from 'vitest';
-import { accepted, append, echo, granted, heartbeat, makeCandidate, makeLeader, persist, preGranted, refused, replicaWith, sentBy, sentOf, vote } from './core-fixture.ts';
+import {
+  accepted,
+  append,
+  echo,
+  granted,
+  heartbeat,
+  makeCandidate,
+  makeLeader,
+  persist,
+  preGranted,
+  refused,
+  replicaWith,
+  sentBy,
+  sentOf,
+  vote,
+} from './core-fixture.ts';
 import { diskOf, type Replica } from './replica.ts';
 
 /** A leader of three that has committed in its term; `options` as for the core. */
@@ -123,7 +138,8 @@ describe('reads', () => {
   test('R8: whoever cannot help says so, in every role and across terms', () => {
     const replica = replicaWith(diskOf({ term: 5 }));
     replica.read('follower without leader');
-    for (const term of [4, 5]) replica.step({ ...echo({ term, round: 0 }), type: 'read-index', requestId: `asked in ${term}` });
+    for (const term of [4, 5])
+      replica.step({ ...echo({ term, round: 0 }), type: 'read-index', requestId: `asked in ${term}` });
     replica.step({ ...echo({ term: 4, round: 0 }), type: 'read-index-reply', requestId: 'answered in 4', index: null });
     makeCandidate(replica);
     replica.read('candidate');
@@ -176,7 +192,9 @@ describe('liveness', () => {
     const [question] = sentOf(replica, 'append');
     expect(question).toMatchObject({ to: '2', previousIndex: 3, entries: [] });
     replica.step(refused({ term, at: 3, hint: [1, 1] }));
-    expect(sentOf(replica, 'append')).toMatchObject([{ to: '2', previousIndex: 1, entries: [{ index: 2 }, { index: 3 }, { index: 4 }] }]);
+    expect(sentOf(replica, 'append')).toMatchObject([
+      { to: '2', previousIndex: 1, entries: [{ index: 2 }, { index: 3 }, { index: 4 }] },
+    ]);
   });
 
   test('L7: the window is bounded in bytes, too', () => {

@@ -12,7 +12,20 @@
  *   E16  ack without fsync                      block-log test over a disk that loses unsynced writes; the simulator
  */
 import { describe, expect, test } from 'vitest';
-import { accepted, append, granted, heartbeat, makeCandidate, makeLeader, persist, preGranted, replicaWith, sentBy, sentOf, vote } from './core-fixture.ts';
+import {
+  accepted,
+  append,
+  granted,
+  heartbeat,
+  makeCandidate,
+  makeLeader,
+  persist,
+  preGranted,
+  replicaWith,
+  sentBy,
+  sentOf,
+  vote,
+} from './core-fixture.ts';
 import { diskOf, logOfTerms } from './replica.ts';
 
 describe('elections and persistence', () => {

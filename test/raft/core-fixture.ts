@@ -12,7 +12,8 @@ export function replicaWith(disk: Disk = diskOf({}), voters = 3, options: Partia
 }
 
 /** What the replica sent since the last call. */
-export const sentBy = (replica: Replica): readonly Message[] => replica.takeOutcome().sent.map(({ message }) => message);
+export const sentBy = (replica: Replica): readonly Message[] =>
+  replica.takeOutcome().sent.map(({ message }) => message);
 
 export function sentOf<T extends Message['type']>(replica: Replica, type: T): readonly Extract<Message, { type: T }>[] {
   return sentBy(replica).filter((message): message is Extract<Message, { type: T }> => message.type === type);
@@ -39,7 +40,12 @@ const envelope = ({ from = '2', term, boot = 1 }: Speaker) => ({
 
 /** `after` is [index, term] of the entry before. */
 export const append = (
-  message: Speaker & { after: readonly [number, number]; entries?: readonly Entry[]; commit?: number; session?: number },
+  message: Speaker & {
+    after: readonly [number, number];
+    entries?: readonly Entry[];
+    commit?: number;
+    session?: number;
+  },
 ): Append => ({
   ...envelope(message),
   type: 'append',
@@ -57,7 +63,9 @@ export const accepted = (message: Speaker & { match: number; session?: number })
   result: { accepted: true, match: asIndex(message.match) },
 });
 
-export const refused = (message: Speaker & { at: number; hint: readonly [number, number]; session?: number }): AppendReply => ({
+export const refused = (
+  message: Speaker & { at: number; hint: readonly [number, number]; session?: number },
+): AppendReply => ({
   ...envelope(message),
   type: 'append-reply',
   session: message.session ?? sessionOf(message.from),
@@ -87,7 +95,9 @@ export const echo = (message: Speaker & { round: number; session?: number }): He
 /** A new leader 1 gives its followers 2, 3, ... the sessions 1, 2, ... */
 const sessionOf = (from = '2'): number => Number(from) - 1;
 
-export const vote = (message: Speaker & { last: readonly [number, number]; type?: 'vote' | 'pre-vote' }): Omit<Vote, 'type'> & {
+export const vote = (
+  message: Speaker & { last: readonly [number, number]; type?: 'vote' | 'pre-vote' },
+): Omit<Vote, 'type'> & {
   type: 'vote' | 'pre-vote';
 } => ({
   ...envelope(message),

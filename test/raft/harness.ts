@@ -157,7 +157,9 @@ export class Harness {
     const change = changeText(replica.id, before, summary(replica));
     if (change !== null) this.#lines.push(change);
     for (const read of outcome.reads) {
-      this.#lines.push(`${replica.id}: read ${read.requestId} ${read.index === null ? 'not confirmed' : `at index ${read.index}`}`);
+      this.#lines.push(
+        `${replica.id}: read ${read.requestId} ${read.index === null ? 'not confirmed' : `at index ${read.index}`}`,
+      );
     }
     if (!this.#quiet) {
       for (const write of outcome.writes) this.#lines.push(`  write ${writeText(write)}`);
@@ -205,7 +207,8 @@ export class Harness {
     }
     this.#remove(sent);
     const receiver = this.#replica(sent.message.to);
-    if (!this.#quiet) this.#lines.push(`${messageText(sent.message)}${receiver.running ? '' : ' (lost: receiver down)'}`);
+    if (!this.#quiet)
+      this.#lines.push(`${messageText(sent.message)}${receiver.running ? '' : ' (lost: receiver down)'}`);
     if (receiver.running) this.#watch(receiver, () => receiver.step(sent.message));
   }
 
@@ -265,7 +268,9 @@ export class Harness {
 function durableText(replica: Replica): string[] {
   const { ballot, entries, promise, commit } = replica.disk;
   const vote = ballot.vote ?? '-';
-  return [`${replica.id} term=${ballot.term} vote=${vote} promise=${position(promise)} commit=${commit} ${entriesText(entries)}`];
+  return [
+    `${replica.id} term=${ballot.term} vote=${vote} promise=${position(promise)} commit=${commit} ${entriesText(entries)}`,
+  ];
 }
 
 function parse(words: readonly string[]): { names: string[]; settings: Map<string, string> } {
@@ -302,7 +307,8 @@ function selector(words: readonly string[]): Selector {
   const [from = '*', to = '*'] = (words[0] ?? '*->*').split('->');
   const which = words.find((word) => word === 'first' || word === 'last') ?? 'all';
   const type = words.slice(1).find((word) => word !== which);
-  const among = (names: string, id: ReplicaId): boolean => names === '*' || names.split(',').some((name) => name === id);
+  const among = (names: string, id: ReplicaId): boolean =>
+    names === '*' || names.split(',').some((name) => name === id);
   return {
     which: which === 'first' || which === 'last' ? which : 'all',
     matches: (message) =>

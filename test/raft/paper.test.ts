@@ -3,7 +3,21 @@
  * check-quorum (thesis 9.6, 6.2) or the protocol's own rules change a sentence, its test says how.
  */
 import { describe, expect, test } from 'vitest';
-import { append, accepted, granted, heartbeat, makeCandidate, makeLeader, persist, preGranted, refused, replicaWith, sentBy, sentOf, vote } from './core-fixture.ts';
+import {
+  append,
+  accepted,
+  granted,
+  heartbeat,
+  makeCandidate,
+  makeLeader,
+  persist,
+  preGranted,
+  refused,
+  replicaWith,
+  sentBy,
+  sentOf,
+  vote,
+} from './core-fixture.ts';
 import { diskOf, logOfTerms } from './replica.ts';
 
 describe('AppendEntries, receiver', () => {
@@ -246,7 +260,9 @@ describe('leaders', () => {
     const term = makeLeader(replica);
     sentBy(replica);
     replica.step(refused({ term, at: 3, hint: [2, 1] }));
-    expect(sentOf(replica, 'append')).toMatchObject([{ to: '2', previousIndex: 2, entries: [{ index: 3 }, { index: 4 }] }]);
+    expect(sentOf(replica, 'append')).toMatchObject([
+      { to: '2', previousIndex: 2, entries: [{ index: 3 }, { index: 4 }] },
+    ]);
     replica.step(refused({ term, at: 2, hint: [2, 1] }));
     expect(sentOf(replica, 'append')).toMatchObject([{ to: '2', previousIndex: 1 }]);
   });

@@ -54,7 +54,10 @@ const terms = (maxLength: number): fc.Arbitrary<number[]> =>
 
 /** Logs of successive leaders: each keeps a part of an earlier one and goes on in a term of its own. */
 const leaderLogs: fc.Arbitrary<readonly (readonly Entry[])[]> = fc
-  .array(fc.record({ parent: fc.nat(), keep: fc.nat({ max: 6 }), count: fc.integer({ min: 1, max: 3 }) }), { minLength: 1, maxLength: 6 })
+  .array(fc.record({ parent: fc.nat(), keep: fc.nat({ max: 6 }), count: fc.integer({ min: 1, max: 3 }) }), {
+    minLength: 1,
+    maxLength: 6,
+  })
   .map((forks) => {
     const logs: number[][] = [];
     forks.forEach(({ parent, keep, count }, at) => {
@@ -65,21 +68,32 @@ const leaderLogs: fc.Arbitrary<readonly (readonly Entry[])[]> = fc
   });
 
 const open = (entries: readonly Entry[], base: LogPosition = emptyLog, commit = 0): RaftLog =>
-  new RaftLog({ base, last: entries.length === 0 ? base : tailOf(entries), runs: runsOf(entries), commit: asIndex(commit) });
+  new RaftLog({
+    base,
+    last: entries.length === 0 ? base : tailOf(entries),
+    runs: runsOf(entries),
+    commit: asIndex(commit),
+  });
 
 describe('log', () => {
   test('termAt and lastIndexWithTermAtMost know what an array of terms knows, above any base', () => {
     fc.assert(
-      fc.property(terms(12), fc.nat({ max: 12 }), fc.nat({ max: 14 }), fc.nat({ max: 6 }), (list, baseAt, index, term) => {
-        const all = logOfTerms(list);
-        const trimmed = Math.min(baseAt, all.length);
-        const base = tailOf(all.slice(0, trimmed));
-        const log = open(all.slice(trimmed), base);
-        const known = [{ index: 0, term: 0 }, ...all].slice(trimmed);
-        expect(log.termAt(asIndex(index))).toBe(known.find((one) => one.index === index)?.term);
-        const naive = known.findLast((one) => one.index <= index && one.term <= term)?.index ?? trimmed;
-        expect(log.lastIndexWithTermAtMost(asIndex(index), asTerm(term))).toBe(naive);
-      }),
+      fc.property(
+        terms(12),
+        fc.nat({ max: 12 }),
+        fc.nat({ max: 14 }),
+        fc.nat({ max: 6 }),
+        (list, baseAt, index, term) => {
+          const all = logOfTerms(list);
+          const trimmed = Math.min(baseAt, all.length);
+          const base = tailOf(all.slice(0, trimmed));
+          const log = open(all.slice(trimmed), base);
+          const known = [{ index: 0, term: 0 }, ...all].slice(trimmed);
+          expect(log.termAt(asIndex(index))).toBe(known.find((one) => one.index === index)?.term);
+          const naive = known.findLast((one) => one.index <= index && one.term <= term)?.index ?? trimmed;
+          expect(log.lastIndexWithTermAtMost(asIndex(index), asTerm(term))).toBe(naive);
+        },
+      ),
       { numRuns: 1000 },
     );
   });
@@ -130,12 +144,18 @@ describe('log', () => {
 
   test('two entries of one index and term with different histories stop the node: that is no Raft log', () => {
     const log = open(logOfTerms([1, 2]));
-    const other = logOfTerms([1, 1, 2, 3]).slice(3).map((entry) => ({ ...entry, index: asIndex(3) }));
+    const other = logOfTerms([1, 1, 2, 3])
+      .slice(3)
+      .map((entry) => ({ ...entry, index: asIndex(3) }));
     expect(() => log.tryAppend(asIndex(2), asTerm(2), other)).toThrow('the logs diverged');
   });
 
   test('becameDurable never goes past what the disk and the log have in common (bugs E8, E9)', () => {
-    const step = fc.record({ at: fc.nat({ max: 5 }), length: fc.integer({ min: 1, max: 3 }), writes: fc.nat({ max: 3 }) });
+    const step = fc.record({
+      at: fc.nat({ max: 5 }),
+      length: fc.integer({ min: 1, max: 3 }),
+      writes: fc.nat({ max: 3 }),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
         const log = open([]);

@@ -1,75 +1,22 @@
 /**
  * A cluster driven by a list of numbers: each one picks an action (deliver, lose, repeat or reorder a message, complete a
  * write, tick, propose, read, crash, restart with or without amnesia, cut a link) among those possible now. After each
- * action everything Raft promises is checked (Raft paper, figure 3), against records that no replica can see.
+ * action everything Raft promises is checked.
  */
-import type { Message } from '../../src/raft/core/message.ts';
-import { asReplicaId, type Entry, type LogIndex, type ReplicaId, type Term } from '../../src/raft/core/types.ts';
-import { messageText } from './print.ts';
+import { asReplicaId, type ReplicaId } from '../../src/raft/core/types.ts';
+import { type Coverage, Promises, Violation } from './promises.ts';
 import { defaultOptions, diskOf, Replica, type ReplicaOptions, type Sent } from './replica.ts';
-
-export interface Coverage {
-  steps: number;
-  leaders: number;
-  committed: number;
-  truncations: number;
-  crashes: number;
-  amnesia: number;
-  recovered: number;
-  readsConfirmed: number;
-  readsRefused: number;
-}
-
-export const noCoverage = (): Coverage => ({
-  steps: 0,
-  leaders: 0,
-  committed: 0,
-  truncations: 0,
-  crashes: 0,
-  amnesia: 0,
-  recovered: 0,
-  readsConfirmed: 0,
-  readsRefused: 0,
-});
 
 /** More messages than this on the way: the oldest is lost. */
 const transitMax = 40;
 
-export class Violation extends Error {}
-
-function demand(holds: boolean, sentence: () => string): void {
-  if (!holds) throw new Violation(sentence());
-}
-
-interface Committed {
-  readonly hash: string;
-  /** The term of the leader that committed it. */
-  readonly by: Term;
-}
-
-/** What was true of a replica at the last look. */
-interface Seen {
-  role: string;
-  term: Term;
-  commit: LogIndex;
-  recovering: boolean;
-}
-
 export class RandomCluster {
   readonly coverage: Coverage;
   readonly #replicas: readonly Replica[];
-  readonly #seen = new Map<ReplicaId, Seen>();
   readonly #amnesia: boolean;
   #transit: Sent[] = [];
   readonly #cut = new Set<string>();
-  readonly #leaderOf = new Map<Term, string>();
-  /** The hash chain makes log matching one rule: an index and a term name one hash, which covers all before it. */
-  readonly #hashOf = new Map<string, string>();
-  /** Who ever held an entry durably, by its hash: as bits. */
-  readonly #heldBy = new Map<string, number>();
-  readonly #committed: Committed[] = [];
-  /** Open reads: the commit index that their answer must cover. */
-  readonly #reads = new Map<string, number>();
+  readonly #promises: Promises;
   #payloads = 0;
 
   constructor(size: number, amnesia: boolean, coverage: Coverage) {
@@ -85,6 +32,7 @@ export class RandomCluster {
       randomBelow: (bound) => (draws = (draws * 7 + 3) % 101) % bound,
     };
     this.#replicas = voters.map((id) => new Replica(id, voters, diskOf({}), options));
+    this.#promises = new Promises(this.#replicas, coverage);
     for (const replica of this.#replicas) this.#look(replica);
   }
 
@@ -123,7 +71,9 @@ export class RandomCluster {
       if (this.#converged()) return;
       for (const replica of this.#replicas) this.#act(replica, () => replica.tick());
     }
-    throw new Violation(`no convergence: ${this.#replicas.map((replica) => `${replica.id} ${replica.raft.role} t${replica.raft.term}`).join(', ')}`);
+    throw new Violation(
+      `no convergence: ${this.#replicas.map((replica) => `${replica.id} ${replica.raft.role} t${replica.raft.term}`).join(', ')}`,
+    );
   }
 
   #converged(): boolean {
@@ -172,7 +122,9 @@ export class RandomCluster {
   }
 
   #persistSome(pick: number): void {
-    const busy = this.#replicas.filter(({ unwritten, unwrittenBallot }) => unwritten.length > 0 || unwrittenBallot !== null);
+    const busy = this.#replicas.filter(
+      ({ unwritten, unwrittenBallot }) => unwritten.length > 0 || unwrittenBallot !== null,
+    );
     const replica = busy[pick % Math.max(1, busy.length)];
     if (replica !== undefined) this.#persist(replica, Math.floor(pick / 8));
   }
@@ -196,7 +148,7 @@ export class RandomCluster {
   #read(replica: Replica): void {
     if (!replica.running) return;
     const name = `r${this.coverage.steps}`;
-    this.#reads.set(name, this.#committed.length);
+    this.#promises.readBegins(name);
     this.#act(replica, () => replica.read(name));
   }
 
@@ -231,8 +183,7 @@ export class RandomCluster {
     this.coverage.crashes += 1;
     this.#transit = this.#transit.filter((sent) => sent.message.from !== replica.id || !this.#held(sent));
     replica.crash(Math.floor(pick / 8) % 3);
-    this.#noteDurable(replica);
-    this.#seen.delete(replica.id);
+    this.#promises.crashed(replica);
   }
 
   #restart(replica: Replica, loseFrom: number | undefined): void {
@@ -242,120 +193,8 @@ export class RandomCluster {
 
   #look(replica: Replica): void {
     const { sent, writes, reads } = replica.takeOutcome();
-    for (const write of writes) {
-      if (write.truncateFrom !== null) this.coverage.truncations += 1;
-      // What a lone voter appended in a term that never became durable did not happen.
-      if (this.#replicas.length > 1) for (const entry of write.entries) this.#checkMatching(entry);
-    }
-    this.#noteDurable(replica);
-    for (const one of sent) {
-      this.#checkSent(replica, one.message);
-      this.#transit.push(one);
-    }
-    while (this.#transit.length > transitMax) this.#transit.shift();
-    for (const read of reads) this.#checkRead(read.requestId, read.index);
-    this.#checkReplica(replica);
-  }
-
-  /** Log matching. */
-  #checkMatching({ index, term, hash }: Entry): void {
-    const at = `${index}@${term}`;
-    const known = this.#hashOf.get(at);
-    demand(known === undefined || known === hash, () => `log matching: ${at} is two entries`);
-    this.#hashOf.set(at, hash);
-  }
-
-  #noteDurable(replica: Replica): void {
-    const bit = 1 << this.#replicas.indexOf(replica);
-    const { entries } = replica.disk;
-    for (let at = entries.length - 1; at >= 0; at -= 1) {
-      const entry = entries[at];
-      const holders = this.#heldBy.get(entry?.hash ?? '') ?? 0;
-      // The chain: who noted this entry before noted all before it.
-      if (entry === undefined || (holders & bit) !== 0) return;
-      this.#checkMatching(entry);
-      this.#heldBy.set(entry.hash, holders | bit);
-    }
-  }
-
-  #checkSent(replica: Replica, message: Message): void {
-    if (message.type !== 'append-reply' || !message.result.accepted) return;
-    const { match } = message.result;
-    demand(match <= replica.disk.entries.length, () => `${messageText(message)} acknowledges what is not durable`);
-    demand(
-      match === 0 || replica.disk.entries[match - 1]?.hash === replica.entries[match - 1]?.hash,
-      () => `${messageText(message)} acknowledges an entry while the disk holds another`,
-    );
-  }
-
-  #checkRead(name: string, index: LogIndex | null): void {
-    const floor = this.#reads.get(name);
-    if (floor === undefined) return;
-    if (index === null) {
-      this.coverage.readsRefused += 1;
-      return;
-    }
-    this.coverage.readsConfirmed += 1;
-    demand(index >= floor, () => `read ${name} was confirmed at ${index}, but ${floor} was committed before it began`);
-  }
-
-  #checkReplica(replica: Replica): void {
-    const { raft } = replica;
-    const before = this.#seen.get(replica.id);
-    const now: Seen = { role: raft.role, term: raft.term, commit: raft.commit, recovering: raft.lostPromise !== null };
-    this.#seen.set(replica.id, now);
-    demand(raft.commit <= raft.last.index, () => `${replica.id}: commit ${raft.commit} is beyond ${raft.last.index}`);
-    demand(raft.last.index === replica.entries.length, () => `${replica.id}: the core and its log disagree about the end`);
-    if (before !== undefined) {
-      demand(now.term >= before.term, () => `${replica.id}: term went back from ${before.term} to ${now.term}`);
-      demand(now.commit >= before.commit, () => `${replica.id}: commit went back from ${before.commit} to ${now.commit}`);
-      if (before.recovering && !now.recovering) this.coverage.recovered += 1;
-    }
-    if (raft.role === 'leader') this.#checkLeader(replica, before?.role !== 'leader' || before.term !== now.term);
-    this.#checkCommit(replica, before?.commit ?? 0);
-  }
-
-  #checkLeader(replica: Replica, isNew: boolean): void {
-    const { term } = replica.raft;
-    // A lone voter leads before its ballot is durable; nobody can see that.
-    if (replica.unwrittenBallot !== null) return;
-    const name = `${replica.id}.${replica.boots}`;
-    const known = this.#leaderOf.get(term);
-    demand(known === undefined || known === name, () => `election safety: ${known} and ${name} lead term ${term}`);
-    this.#leaderOf.set(term, name);
-    if (!isNew) return;
-    this.coverage.leaders += 1;
-    this.#committed.forEach((committed, at) => this.#checkComplete(replica, at, committed));
-  }
-
-  /** Leader completeness: what was committed in an earlier term stands in the log of every leader. */
-  #checkComplete(leader: Replica, at: number, committed: Committed): void {
-    if (committed.by >= leader.raft.term) return;
-    demand(
-      leader.entries[at]?.hash === committed.hash,
-      () => `leader completeness: ${leader.id} leads term ${leader.raft.term} without ${at + 1}, committed in ${committed.by}`,
-    );
-  }
-
-  /** State machine safety: at every index all replicas commit the same entry, and a majority holds it. */
-  #checkCommit(replica: Replica, from: number): void {
-    const { commit, term } = replica.raft;
-    for (let at = from; at < commit; at += 1) {
-      const hash = replica.entries[at]?.hash ?? 'none';
-      const known = this.#committed[at];
-      if (known !== undefined) {
-        demand(known.hash === hash, () => `state machine safety: ${replica.id} commits another entry ${at + 1}`);
-        continue;
-      }
-      const holders = this.#heldBy.get(hash) ?? 0;
-      const held = this.#replicas.filter((_, bit) => (holders & (1 << bit)) !== 0).length;
-      demand(held * 2 > this.#replicas.length, () => `${replica.id} commits ${at + 1}, which ${held} replicas ever held durably`);
-      const committed: Committed = { hash, by: term };
-      this.#committed.push(committed);
-      this.coverage.committed += 1;
-      for (const other of this.#replicas) {
-        if (other.running && other.raft.role === 'leader') this.#checkComplete(other, at, committed);
-      }
-    }
+    this.#promises.check(replica, { writes, reads, messages: sent.map(({ message }) => message) });
+    this.#transit.push(...sent);
+    if (this.#transit.length > transitMax) this.#transit.splice(0, this.#transit.length - transitMax);
   }
 }

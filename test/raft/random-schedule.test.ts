@@ -1,7 +1,8 @@
 /** Raft's promises under random schedules: loss, repetition, reordering, one-way cuts, crashes, disks that forget. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { noCoverage, RandomCluster } from './random-cluster.ts';
+import { noCoverage } from './promises.ts';
+import { RandomCluster } from './random-cluster.ts';
 
 /** Of any length up to twice `mean`, so that a failure shrinks to few actions. Unbiased: small numbers are not special. */
 const schedule = (mean: number): fc.Arbitrary<readonly number[]> =>

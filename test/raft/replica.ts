@@ -308,8 +308,8 @@ export class Replica {
 function applyWrite(entries: Entry[], write: LogWrite): void {
   if (write.truncateFrom !== null) entries.length = write.truncateFrom - 1;
   for (const entry of write.entries) {
-    if (entry.index !== entries.length + 1) throw new Error(`a write of ${entry.index} does not follow ${entries.length}`);
+    if (entry.index !== entries.length + 1)
+      throw new Error(`a write of ${entry.index} does not follow ${entries.length}`);
     entries.push(entry);
   }
 }
-
