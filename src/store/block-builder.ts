@@ -10,9 +10,10 @@ import { crc32 } from '../platform/digest.ts';
 import { blockIdFrom } from './block.ts';
 import { encodeBlock } from './block-encoding.ts';
 import { grown } from './columns.ts';
-import { fingerprintOf, FingerprintTable } from './fingerprint.ts';
+import { fingerprintAt, FingerprintTable } from './fingerprint.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { invariant } from './invariant.ts';
+import { viewOf } from './record.ts';
 
 /** What the builder needs of a walked export (`WalkedExport`). Columns have one value per span. */
 export interface WalkedSpans {
@@ -108,6 +109,7 @@ export class BlockBuilder {
   add(request: Uint8Array, walked: WalkedSpans, from = 0): number {
     const { group, start, end, traceIdAt } = walked.spans;
     const buffer = Buffer.from(request.buffer, request.byteOffset, request.length);
+    const view = viewOf(request);
     let walkedGroup = none;
     let span = from;
     for (; span < walked.spanCount; span += 1) {
@@ -123,7 +125,7 @@ export class BlockBuilder {
       this.#group[row] = this.#groups.length - 1;
       this.#start[row] = start[span] as number;
       this.#end[row] = end[span] as number;
-      this.#chain(this.#traces.add(fingerprintOf(request, traceIdAt[span])), row, bytes);
+      this.#chain(this.#traces.add(fingerprintAt(view, traceIdAt[span] as number)), row, bytes);
       this.#rawBytes += bytes;
       this.#noteTimes(walked.spans, span);
     }

@@ -4,6 +4,8 @@
  *
  * 48 bits, as a plain number: exact as a double, fast as a key, well mixed in its low bits.
  */
+import { viewOf } from './record.ts';
+
 declare const brand: unique symbol;
 export type Fingerprint = number & { readonly [brand]: 'Fingerprint' };
 
@@ -13,15 +15,15 @@ const traceIdBytes = 16;
 
 /** The fingerprint of the 16 bytes of `bytes` from `at` on. */
 export function fingerprintOf(bytes: Uint8Array, at = 0): Fingerprint {
-  if (at < 0 || at + traceIdBytes > bytes.length) throw new RangeError('a trace id has 16 bytes');
+  return fingerprintAt(viewOf(bytes), at);
+}
+
+/** The same for many ids of one buffer. */
+export function fingerprintAt(view: DataView, at: number): Fingerprint {
   let low = 0x2545f491;
   let high = 0x6c078965;
   for (let offset = at; offset < at + traceIdBytes; offset += 4) {
-    const word =
-      (bytes[offset] as number) |
-      ((bytes[offset + 1] as number) << 8) |
-      ((bytes[offset + 2] as number) << 16) |
-      ((bytes[offset + 3] as number) << 24);
+    const word = view.getInt32(offset);
     low = Math.imul(low ^ Math.imul(word, 0xcc9e2d51), 0x1b873593);
     low ^= low >>> 15;
     high = Math.imul(high ^ Math.imul(word ^ (word >>> 16), 0x85ebca6b), 0xc2b2ae35);

@@ -2,8 +2,8 @@
  * Fills frames with slices, compresses each full one, and keeps the lists of both for the directory.
  *
  * Frame: slices, one after the other. Slice: its spans, each as part number varint, length varint, bytes.
- * The last frame ends with the block's parts, each as two byte strings with a length. They stand alone in it unless the block
- * has one frame only: so they are stored once, and a lookup opens its own frame and a small one.
+ * The last frame ends with the block's parts, each as two byte strings with a length: they are stored once. They stand alone in
+ * it unless that would be a small frame or the only one; so a lookup opens its own frame and, at most, a small one.
  */
 import type { Codec } from '../platform/codec.ts';
 import { invariant } from './invariant.ts';
@@ -79,7 +79,8 @@ export class FrameWriter {
 
   /** Closes the last frame, with the parts. */
   finish(parts: readonly { readonly resourcePart: Uint8Array; readonly scopePart: Uint8Array }[]): void {
-    if (this.#at > 0 && this.closed.length > 0) this.close();
+    const partBytes = parts.reduce((sum, { resourcePart, scopePart }) => sum + resourcePart.length + scopePart.length, 0);
+    if (this.#at > 0 && this.closed.length > 0 && this.#at + partBytes > this.#bytesTarget / 2) this.close();
     for (const { resourcePart, scopePart } of parts) {
       this.#bytes(resourcePart);
       this.#bytes(scopePart);
