@@ -27,7 +27,8 @@ export function encodeBaseRecord(base: BaseRecord): Uint8Array {
 /** Throws `DamagedError` or `UnsupportedFormatError`. */
 export function decodeBaseRecord(record: Uint8Array): BaseRecord {
   const { format, clusterId, position, timeMs, configuration } = decodeJsonRecord(record, where);
-  if (typeof format === 'number' && format > formatVersion) throw new UnsupportedFormatError(where, `base format ${format}`);
+  if (typeof format === 'number' && format > formatVersion)
+    throw new UnsupportedFormatError(where, `base format ${format}`);
   const { index, term, hash } = fieldsOf(position);
   const { voters } = fieldsOf(configuration);
   if (

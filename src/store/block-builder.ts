@@ -115,7 +115,8 @@ export class BlockBuilder {
     for (; span < walked.spanCount; span += 1) {
       const newGroup = group[span] !== walkedGroup ? walked.groups[group[span] as number] : undefined;
       const bytes = (end[span] as number) - (start[span] as number) + spanOverheadBytesMax;
-      const partBytes = newGroup === undefined ? 0 : newGroup.resourcePart.length + newGroup.scopePart.length + spanOverheadBytesMax;
+      const partBytes =
+        newGroup === undefined ? 0 : newGroup.resourcePart.length + newGroup.scopePart.length + spanOverheadBytesMax;
       if (this.#rawBytes + bytes + partBytes > this.#rawBytesTarget && this.#spanCount > 0) break;
       if (newGroup !== undefined) {
         walkedGroup = group[span] as number;
@@ -215,7 +216,12 @@ export class BlockBuilder {
       traces: this.#traces,
       frames,
     });
-    return { id: blockIdFrom(this.#builder, counter), payload, spanCount: this.#spanCount, rawBytes: frames.rawBytesClosed };
+    return {
+      id: blockIdFrom(this.#builder, counter),
+      payload,
+      spanCount: this.#spanCount,
+      rawBytes: frames.rawBytesClosed,
+    };
   }
 
   /** Writes the trace as one slice, or as several when it is larger than a frame. */

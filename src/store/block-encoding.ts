@@ -1,13 +1,6 @@
 /** Puts the bytes of a block together: header and directory in front of its frames. block.ts says where everything stands. */
 import { crc32 } from '../platform/digest.ts';
-import {
-  blockFormatVersion,
-  blockMagic,
-  frameRecordBytes,
-  headerAt,
-  sectionHeadBytes,
-  sectionTags,
-} from './block.ts';
+import { blockFormatVersion, blockMagic, frameRecordBytes, headerAt, sectionHeadBytes, sectionTags } from './block.ts';
 import { fingerprintBytes, type FingerprintTable, writeFingerprint } from './fingerprint.ts';
 import type { ClosedFrame, FrameWriter } from './frame-writer.ts';
 import { setUint64, viewOf, writeChecksum } from './record.ts';
@@ -86,7 +79,8 @@ function encodeFrames(frames: readonly ClosedFrame[]): Uint8Array {
 function encodeFingerprints(sliceTraces: readonly number[], traces: FingerprintTable): Uint8Array {
   const section = new Uint8Array(sliceTraces.length * fingerprintBytes);
   const view = viewOf(section);
-  for (const [slice, trace] of sliceTraces.entries()) writeFingerprint(view, slice * fingerprintBytes, traces.at(trace));
+  for (const [slice, trace] of sliceTraces.entries())
+    writeFingerprint(view, slice * fingerprintBytes, traces.at(trace));
   return section;
 }
 

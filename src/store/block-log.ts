@@ -162,9 +162,15 @@ export class BlockLog {
     const base = this.#assertFounded();
     const [first] = entries;
     invariant(first !== undefined, 'a write has entries');
-    invariant(write.sequence > (this.#staged.at(-1)?.sequence ?? 0), 'writes are staged in the order of their sequence');
+    invariant(
+      write.sequence > (this.#staged.at(-1)?.sequence ?? 0),
+      'writes are staged in the order of their sequence',
+    );
     if (truncateFrom !== null) {
-      invariant(truncateFrom > base.position.index && truncateFrom <= this.#last.index, `${truncateFrom} is not in the log`);
+      invariant(
+        truncateFrom > base.position.index && truncateFrom <= this.#last.index,
+        `${truncateFrom} is not in the log`,
+      );
       invariant(first.index === truncateFrom, 'a truncation comes with the entry that conflicts');
       this.#truncate(truncateFrom, first);
     }
@@ -185,7 +191,10 @@ export class BlockLog {
 
   #push(entry: Entry): void {
     invariant(entry.index === this.#last.index + 1, `entry ${entry.index} does not follow entry ${this.#last.index}`);
-    invariant(entry.previousHash === this.#last.hash, `entry ${entry.index} does not chain to entry ${this.#last.index}`);
+    invariant(
+      entry.previousHash === this.#last.hash,
+      `entry ${entry.index} does not chain to entry ${this.#last.index}`,
+    );
     invariant(entry.term >= this.#last.term, `the term of entry ${entry.index} is below the one before`);
     this.#cache.push(entry);
     this.#last = positionOf(entry);
@@ -260,12 +269,17 @@ export class BlockLog {
     const [first] = puts;
     invariant(first !== undefined && puts.length === position.index - first.index + 1, 'a batch has no gaps');
     if (first.index === this.#durable.index + 1) {
-      invariant(first.previousHash === this.#durable.hash, `entry ${first.index} does not chain to the disk's last entry`);
+      invariant(
+        first.previousHash === this.#durable.hash,
+        `entry ${first.index} does not chain to the disk's last entry`,
+      );
       return;
     }
     const before = await this.#positionOnDisk(asIndex(first.index - 1));
     if (before.hash !== first.previousHash) {
-      throw new InvariantError(`entry ${first.index} does not chain to this node's entry ${before.index}: the logs diverged`);
+      throw new InvariantError(
+        `entry ${first.index} does not chain to this node's entry ${before.index}: the logs diverged`,
+      );
     }
   }
 
@@ -282,7 +296,9 @@ export class BlockLog {
     try {
       await this.#keyValue.batch(operations, { sync: true });
     } catch (error) {
-      this.#failure = new Error('the log could not be written; restart the node once its disk is sound', { cause: error });
+      this.#failure = new Error('the log could not be written; restart the node once its disk is sound', {
+        cause: error,
+      });
       throw this.#failure;
     }
   }

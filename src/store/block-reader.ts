@@ -1,7 +1,14 @@
 /** Reads one block. Opens only the frames it needs, and gives spans back in the bytes they came in, as `TracesData`. */
 import type { Codec } from '../platform/codec.ts';
 import { crc32 } from '../platform/digest.ts';
-import { type BlockHeader, frameRecordBytes, headerAt, readBlockHeader, sectionHeadBytes, sectionTags } from './block.ts';
+import {
+  type BlockHeader,
+  frameRecordBytes,
+  headerAt,
+  readBlockHeader,
+  sectionHeadBytes,
+  sectionTags,
+} from './block.ts';
 import { DamagedError } from './damaged.ts';
 import { type Fingerprint, fingerprintBytes, readFingerprint } from './fingerprint.ts';
 import { viewOf } from './record.ts';
@@ -170,7 +177,8 @@ export class BlockReader {
       const frame = { at, rawBytes, bytes, checksum: view.getUint32(record + 8), firstSlice, sliceEnd };
       const isLast = record + frameRecordBytes === section.length;
       const sliceBytes = this.#sliceBytesOf(frame);
-      if (isLast ? sliceBytes > rawBytes : sliceBytes !== rawBytes) this.#damaged('the slices of a frame do not fill it');
+      if (isLast ? sliceBytes > rawBytes : sliceBytes !== rawBytes)
+        this.#damaged('the slices of a frame do not fill it');
       this.#frames.push(frame);
       at += bytes;
       firstSlice = sliceEnd;

@@ -38,7 +38,8 @@ export class EntryCache {
 
   /** Drops the entries from `from` on. */
   truncate(from: LogIndex): void {
-    for (let index = this.#first + this.#entries.size - 1; index >= from && index >= this.#first; index -= 1) this.#drop(index);
+    for (let index = this.#first + this.#entries.size - 1; index >= from && index >= this.#first; index -= 1)
+      this.#drop(index);
     this.#first = Math.min(this.#first, from);
   }
 

@@ -90,14 +90,22 @@ export function decodeEntry(record: Uint8Array, expectedIndex?: LogIndex): Entry
   }
   const payload = record.subarray(entryOverheadBytes);
   if (payload.length !== view.getUint32(checksumBytes)) {
-    throw new DamagedError(where, `its payload has ${payload.length} bytes instead of ${view.getUint32(checksumBytes)}`);
+    throw new DamagedError(
+      where,
+      `its payload has ${payload.length} bytes instead of ${view.getUint32(checksumBytes)}`,
+    );
   }
   const header = record.subarray(headerAt, entryOverheadBytes);
-  const [term, index, timeMs] = [8, 16, 24].map((offset) => getUint64(view, headerAt + offset)) as [number, number, number];
+  const [term, index, timeMs] = [8, 16, 24].map((offset) => getUint64(view, headerAt + offset)) as [
+    number,
+    number,
+    number,
+  ];
   if (!Number.isSafeInteger(term) || !Number.isSafeInteger(index) || !Number.isSafeInteger(timeMs)) {
     throw new DamagedError(where, 'its header holds a number out of range');
   }
-  if (expectedIndex !== undefined && index !== expectedIndex) throw new DamagedError(where, `it says it is entry ${index}`);
+  if (expectedIndex !== undefined && index !== expectedIndex)
+    throw new DamagedError(where, `it says it is entry ${index}`);
   return {
     index: asIndex(index),
     term: asTerm(term),
@@ -111,7 +119,8 @@ export function decodeEntry(record: Uint8Array, expectedIndex?: LogIndex): Entry
 }
 
 function writeHeader(target: Uint8Array, header: Header): void {
-  if (!Number.isSafeInteger(header.timeMs) || header.timeMs < 0) throw new RangeError(`not an entry time: ${header.timeMs}`);
+  if (!Number.isSafeInteger(header.timeMs) || header.timeMs < 0)
+    throw new RangeError(`not an entry time: ${header.timeMs}`);
   const view = viewOf(target);
   target.fill(0, 0, 8);
   view.setUint8(0, formatVersion);

@@ -79,7 +79,10 @@ export class FrameWriter {
 
   /** Closes the last frame, with the parts. */
   finish(parts: readonly { readonly resourcePart: Uint8Array; readonly scopePart: Uint8Array }[]): void {
-    const partBytes = parts.reduce((sum, { resourcePart, scopePart }) => sum + resourcePart.length + scopePart.length, 0);
+    const partBytes = parts.reduce(
+      (sum, { resourcePart, scopePart }) => sum + resourcePart.length + scopePart.length,
+      0,
+    );
     if (this.#at > 0 && this.closed.length > 0 && this.#at + partBytes > this.#bytesTarget / 2) this.close();
     for (const { resourcePart, scopePart } of parts) {
       this.#bytes(resourcePart);

@@ -73,7 +73,10 @@ export class HardStateFile {
    */
   static async open(slots: SlotFile): Promise<HardStateFile> {
     const { slotBytes, slotCount } = hardStateSlots;
-    invariant(slots.slotBytes === slotBytes && slots.slotCount === slotCount, 'the hard-state file has four slots of 4096 bytes');
+    invariant(
+      slots.slotBytes === slotBytes && slots.slotCount === slotCount,
+      'the hard-state file has four slots of 4096 bytes',
+    );
     const { newest, problem } = readHardState(await slots.read());
     const file = new HardStateFile(slots, newest, problem);
     if (newest !== null) await file.write(newest.state);
@@ -217,7 +220,10 @@ function decodeGeneration(record: Uint8Array, where: string): Generation {
 
 function judge(slots: readonly Slot[]): { newest: Generation | null; problem: HardStateProblem } {
   const intact = slots.filter((slot): slot is Generation => typeof slot === 'object');
-  const newest = intact.reduce<Generation | null>((best, slot) => (slot.counter > (best?.counter ?? 0) ? slot : best), null);
+  const newest = intact.reduce<Generation | null>(
+    (best, slot) => (slot.counter > (best?.counter ?? 0) ? slot : best),
+    null,
+  );
   if (newest === null) return { newest, problem: slots.every((slot) => slot === 'empty') ? 'fresh' : 'unreadable' };
   const copiesOf = (counter: number): number => intact.filter((slot) => slot.counter === counter).length;
   const before = newest.counter - 1;

@@ -11,7 +11,16 @@ import { DamagedError, UnsupportedFormatError } from './damaged.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { EncodedWindow } from './index-window.ts';
 import { bucketCount, bucketOf } from './postings.ts';
-import { checkedBody, checksumBytes, decodeJsonRecord, encodeJsonRecord, getUint64, setUint64, viewOf, writeChecksum } from './record.ts';
+import {
+  checkedBody,
+  checksumBytes,
+  decodeJsonRecord,
+  encodeJsonRecord,
+  getUint64,
+  setUint64,
+  viewOf,
+  writeChecksum,
+} from './record.ts';
 
 const formatVersion = 1;
 /** What follows the window's number in a key; a bucket's number follows its kind. */
@@ -50,7 +59,8 @@ export function encodeFlushRecord(key: Uint8Array, flush: FlushRecord): Uint8Arr
 export function decodeFlushRecord(key: Uint8Array, record: Uint8Array): FlushRecord {
   const where = 'the flush record of the index';
   const { format, clusterId, incarnation, applied, hash, firstWindow } = decodeJsonRecord(record, where, crc32(key));
-  if (typeof format === 'number' && format > formatVersion) throw new UnsupportedFormatError(where, `index format ${format}`);
+  if (typeof format === 'number' && format > formatVersion)
+    throw new UnsupportedFormatError(where, `index format ${format}`);
   if (
     typeof clusterId !== 'string' ||
     typeof incarnation !== 'string' ||
@@ -82,7 +92,8 @@ export class StoredWindow {
 
   static from(number: number, range: { first: LogIndex; last: LogIndex }, encoded: EncodedWindow): StoredWindow {
     const buckets = new Uint8Array(bucketCount / 8);
-    for (const { bucket } of encoded.buckets) buckets[bucket >>> 3] = (buckets[bucket >>> 3] as number) | (1 << (bucket & 7));
+    for (const { bucket } of encoded.buckets)
+      buckets[bucket >>> 3] = (buckets[bucket >>> 3] as number) | (1 << (bucket & 7));
     return new StoredWindow(number, { first: range.first, last: range.last, filter: encoded.filter, buckets });
   }
 

@@ -93,7 +93,11 @@ export class IndexWindow {
 
   #indicesOf(trace: number): LogIndex[] {
     const indices: LogIndex[] = [];
-    for (let reference = (this.#head[trace] as number) - 1; reference !== none; reference = this.#next[reference] as number) {
+    for (
+      let reference = (this.#head[trace] as number) - 1;
+      reference !== none;
+      reference = this.#next[reference] as number
+    ) {
       indices.push(asIndex(this.first + (this.#entry[reference] as number)));
     }
     return indices;

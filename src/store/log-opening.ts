@@ -119,4 +119,3 @@ async function deleteEntriesAbove(keyValue: KeyValue, end: number): Promise<numb
     dropped += keys.length;
   }
 }
-

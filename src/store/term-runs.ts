@@ -13,7 +13,11 @@ export interface TermRun {
  * The runs of [first, last]; none when it is empty. A damaged entry between two of the same term is skipped over
  * (protocol A4: it costs neither vote nor lead); one at the edge of a term rejects with its `DamagedError`.
  */
-export async function findTermRuns(first: number, last: number, termAt: (index: number) => Promise<Term>): Promise<TermRun[]> {
+export async function findTermRuns(
+  first: number,
+  last: number,
+  termAt: (index: number) => Promise<Term>,
+): Promise<TermRun[]> {
   if (last < first) return [];
   const runs: TermRun[] = [];
 

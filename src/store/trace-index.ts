@@ -110,7 +110,8 @@ export class TraceIndex {
     }
     this.#windows = await this.#loadWindows(flush.firstWindow, lastWindow);
     this.#firstWindow = flush.firstWindow;
-    if (this.#windows.at(-1)?.last !== flush.applied) throw new DamagedError('the index', 'its windows do not reach its end');
+    if (this.#windows.at(-1)?.last !== flush.applied)
+      throw new DamagedError('the index', 'its windows do not reach its end');
     this.#flushed = { applied: flush.applied, hash: flush.hash };
     this.#open = new IndexWindow(flush.applied, flush.hash);
   }

@@ -35,11 +35,24 @@ type Step =
 
 const anySteps = fc.array(
   fc.oneof<fc.WeightedArbitrary<Step>[]>(
-    { weight: 6, arbitrary: fc.record({ do: fc.constant('stage' as const), cut: fc.nat(4), count: fc.integer({ min: 1, max: 5 }) }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        do: fc.constant('stage' as const),
+        cut: fc.nat(4),
+        count: fc.integer({ min: 1, max: 5 }),
+      }),
+    },
     { weight: 5, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('events' as const), count: fc.nat(3) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('read' as const) }) },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const), kind: fc.constantFrom('process' as const, 'power' as const) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constant('crash' as const),
+        kind: fc.constantFrom('process' as const, 'power' as const),
+      }),
+    },
   ),
   { maxLength: 40 },
 );
@@ -66,7 +79,11 @@ describe('block log against a plain array', () => {
               if (cuts) term += 1;
               staged = staged.slice(0, keep);
               const entries = entriesAfter(last(staged), Array<number>(step.count).fill(term), 'x'.repeat(30));
-              const write: StagedWrite = { sequence: (sequence += 1), truncateFrom: cuts ? asIndex(keep + 1) : null, entries };
+              const write: StagedWrite = {
+                sequence: (sequence += 1),
+                truncateFrom: cuts ? asIndex(keep + 1) : null,
+                entries,
+              };
               log.stage(write);
               for (const entry of entries) {
                 staged = [...staged, entry];
@@ -117,38 +134,41 @@ describe('block log against a plain array', () => {
     );
   });
 
-  test.each(['vanish', 'cutLog', 'flipBit'] as const)('%s: what opens is a gapless beginning of the log, and every entry of it verifies', async (how) => {
-    await fc.assert(
-      fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 12 }), async (seed, batches) => {
-        const machine = new Machine(seed);
-        const log = await open(machine);
-        await machine.wait(log.found(founding));
-        const all: Entry[] = [];
-        for (let batch = 1; batch <= batches; batch += 1) {
-          const entries = entriesAfter(last(all), Array<number>(1 + machine.random.below(3)).fill(1));
-          log.stage({ sequence: batch, truncateFrom: null, entries });
-          await machine.wait(log.flush());
-          all.push(...entries);
-        }
-        const range = { gte: entryKey(0), lt: entriesEnd };
-        if (how === 'vanish') machine.disk.vanish('log', machine.random.below(batches));
-        else if (how === 'cutLog') machine.disk.cutLog('log', machine.random.below(batches + 1));
-        else machine.disk.flipBit('log', range);
-        machine.crash('process');
-        const reopened = await open(machine);
-        const found = await contentsOf(machine, reopened);
-        expect(idOf(all).startsWith(idOf(found))).toBe(true);
-        const { dropped, reason } = reopened.opened;
-        // Corrupt is never the same as absent: what was dropped has a reason, and a clean cut has none.
-        expect(reason === null).toBe(how === 'cutLog' || dropped === 0);
-        if (how === 'flipBit') expect(found.length + dropped).toBe(all.length);
-        // Nothing of the dropped end is found by the next opening.
-        machine.crash('power');
-        expect((await open(machine)).opened).toMatchObject({ dropped: 0, reason: null, verifiedEnd: last(found) });
-      }),
-      { numRuns: 60 },
-    );
-  });
+  test.each(['vanish', 'cutLog', 'flipBit'] as const)(
+    '%s: what opens is a gapless beginning of the log, and every entry of it verifies',
+    async (how) => {
+      await fc.assert(
+        fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 12 }), async (seed, batches) => {
+          const machine = new Machine(seed);
+          const log = await open(machine);
+          await machine.wait(log.found(founding));
+          const all: Entry[] = [];
+          for (let batch = 1; batch <= batches; batch += 1) {
+            const entries = entriesAfter(last(all), Array<number>(1 + machine.random.below(3)).fill(1));
+            log.stage({ sequence: batch, truncateFrom: null, entries });
+            await machine.wait(log.flush());
+            all.push(...entries);
+          }
+          const range = { gte: entryKey(0), lt: entriesEnd };
+          if (how === 'vanish') machine.disk.vanish('log', machine.random.below(batches));
+          else if (how === 'cutLog') machine.disk.cutLog('log', machine.random.below(batches + 1));
+          else machine.disk.flipBit('log', range);
+          machine.crash('process');
+          const reopened = await open(machine);
+          const found = await contentsOf(machine, reopened);
+          expect(idOf(all).startsWith(idOf(found))).toBe(true);
+          const { dropped, reason } = reopened.opened;
+          // Corrupt is never the same as absent: what was dropped has a reason, and a clean cut has none.
+          expect(reason === null).toBe(how === 'cutLog' || dropped === 0);
+          if (how === 'flipBit') expect(found.length + dropped).toBe(all.length);
+          // Nothing of the dropped end is found by the next opening.
+          machine.crash('power');
+          expect((await open(machine)).opened).toMatchObject({ dropped: 0, reason: null, verifiedEnd: last(found) });
+        }),
+        { numRuns: 60 },
+      );
+    },
+  );
 
   test('only the end that was asked for is verified: damage below it waits for a read', async () => {
     const machine = new Machine(1);

@@ -1,26 +1,33 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { KeyValue } from '../../src/platform/key-value.ts';
 import type { Entry } from '../../src/raft/core/types.ts';
 import { asIndex, asReplicaId, emptyLog } from '../../src/raft/core/types.ts';
 import { BlockLog, NotInLogError } from '../../src/store/block-log.ts';
 import { DamagedError } from '../../src/store/damaged.ts';
 import { positionOf } from '../../src/store/entry.ts';
 import { entryKey } from '../../src/store/log-keys.ts';
-import { MemoryKeyValue } from './memory-key-value.ts';
-import { bytesOf, chain, entriesAfter } from './support.ts';
+import { Machine, story } from './machine.ts';
+import { chain, entriesAfter } from './support.ts';
 
 const founding = { clusterId: 'c1', configuration: { voters: [asReplicaId('n1#a'), asReplicaId('n2#b')] } };
 type Options = Omit<Parameters<typeof BlockLog.open>[0], 'keyValue'>;
 
-async function foundedLog(keyValue: MemoryKeyValue, options: Options = {}): Promise<BlockLog> {
+const storeOf = (machine: Machine): Promise<KeyValue> => machine.platform.disk.openKeyValue('log');
+
+async function foundedLog(keyValue: KeyValue, options: Options = {}): Promise<BlockLog> {
   const log = await BlockLog.open({ keyValue, ...options });
   await log.found(founding);
   return log;
 }
 
 /** A log with these entries, durable. */
-async function logOf(entries: readonly Entry[], options: Options = {}): Promise<{ log: BlockLog; keyValue: MemoryKeyValue }> {
-  const keyValue = new MemoryKeyValue();
+async function logOf(
+  machine: Machine,
+  entries: readonly Entry[],
+  options: Options = {},
+): Promise<{ log: BlockLog; keyValue: KeyValue }> {
+  const keyValue = await storeOf(machine);
   const log = await foundedLog(keyValue, options);
   if (entries.length > 0) log.stage({ sequence: 1, truncateFrom: null, entries });
   while (log.hasStaged) await log.flush();
@@ -35,154 +42,194 @@ async function contentsOf(log: BlockLog): Promise<Entry[]> {
 const hashesOf = (entries: readonly Entry[]): string[] => entries.map((entry) => entry.hash);
 
 describe('block log', () => {
-  test('a store that was never founded has no base and nothing wrong', async () => {
-    const log = await BlockLog.open({ keyValue: new MemoryKeyValue() });
-    expect([log.base, log.clusterId, log.last, log.opened.reason]).toEqual([null, null, emptyLog, null]);
-  });
+  test(
+    'a store that was never founded has no base and nothing wrong',
+    story(async (machine) => {
+      const log = await BlockLog.open({ keyValue: await storeOf(machine) });
+      expect([log.base, log.clusterId, log.last, log.opened.reason]).toEqual([null, null, emptyLog, null]);
+    }),
+  );
 
-  test('a founded log remembers its cluster and its voters', async () => {
-    const keyValue = new MemoryKeyValue();
-    await foundedLog(keyValue);
-    const log = await BlockLog.open({ keyValue });
-    expect(log.base).toEqual({ ...founding, position: emptyLog, timeMs: 0 });
-  });
+  test(
+    'a founded log remembers its cluster and its voters',
+    story(async (machine) => {
+      const keyValue = await storeOf(machine);
+      await foundedLog(keyValue);
+      const log = await BlockLog.open({ keyValue });
+      expect(log.base).toEqual({ ...founding, position: emptyLog, timeMs: 0 });
+    }),
+  );
 
-  test('a staged entry is read before it is durable, and is durable after the flush', async () => {
-    const keyValue = new MemoryKeyValue();
-    const log = await foundedLog(keyValue);
-    const [first, second] = chain(2) as [Entry, Entry];
-    log.stage({ sequence: 1, truncateFrom: null, entries: [first, second] });
-    expect(await log.read(second.index)).toBe(second);
-    expect([log.last, log.lastTimeMs, log.durable]).toEqual([positionOf(second), second.timeMs, emptyLog]);
-    expect(await log.flush()).toEqual({ position: positionOf(second), sequence: 1 });
-    expect((await BlockLog.open({ keyValue })).last).toEqual(positionOf(second));
-  });
+  test(
+    'a staged entry is read before it is durable, and is durable after the flush',
+    story(async (machine) => {
+      const keyValue = await storeOf(machine);
+      const log = await foundedLog(keyValue);
+      const [first, second] = chain(2) as [Entry, Entry];
+      log.stage({ sequence: 1, truncateFrom: null, entries: [first, second] });
+      expect(await log.read(second.index)).toBe(second);
+      expect([log.last, log.lastTimeMs, log.durable]).toEqual([positionOf(second), second.timeMs, emptyLog]);
+      expect(await log.flush()).toEqual({ position: positionOf(second), sequence: 1 });
+      expect((await BlockLog.open({ keyValue })).last).toEqual(positionOf(second));
+    }),
+  );
 
-  test('what is staged during a flush leaves with the next one, in one batch', async () => {
-    const keyValue = new MemoryKeyValue();
-    const log = await foundedLog(keyValue);
-    const entries = chain(5);
-    const gate = Promise.withResolvers<void>();
-    keyValue.gate = gate.promise;
-    log.stage({ sequence: 1, truncateFrom: null, entries: entries.slice(0, 1) });
-    const first = log.flush();
-    for (let at = 1; at < 5; at += 1) log.stage({ sequence: at + 1, truncateFrom: null, entries: entries.slice(at, at + 1) });
-    gate.resolve();
-    expect((await first).position.index).toBe(1);
-    const batches = keyValue.batches;
-    expect(await log.flush()).toMatchObject({ position: { index: 5 }, sequence: 5 });
-    expect(keyValue.batches).toBe(batches + 1);
-  });
+  test(
+    'what is staged during a flush leaves with the next one, in one batch',
+    story(async (machine) => {
+      const keyValue = await storeOf(machine);
+      const log = await foundedLog(keyValue);
+      const entries = chain(5);
+      log.stage({ sequence: 1, truncateFrom: null, entries: entries.slice(0, 1) });
+      const first = log.flush();
+      for (let at = 1; at < 5; at += 1)
+        log.stage({ sequence: at + 1, truncateFrom: null, entries: entries.slice(at, at + 1) });
+      expect((await first).position.index).toBe(1);
+      const { length: batches } = machine.disk.keyValue('log').history;
+      expect(await log.flush()).toMatchObject({ position: { index: 5 }, sequence: 5 });
+      expect(machine.disk.keyValue('log').history).toHaveLength(batches + 1);
+    }),
+  );
 
-  test('a batch ends before the bytes it may have, between two entries of one write too', async () => {
-    const keyValue = new MemoryKeyValue();
-    const log = await foundedLog(keyValue, { batchBytesMax: 300 });
-    log.stage({ sequence: 1, truncateFrom: null, entries: chain(5) });
-    const ends: number[] = [];
-    while (log.hasStaged) ends.push((await log.flush()).position.index);
-    expect(ends).toEqual([3, 5]);
-  });
+  test(
+    'a batch ends before the bytes it may have, between two entries of one write too',
+    story(async (machine) => {
+      const keyValue = await storeOf(machine);
+      const log = await foundedLog(keyValue, { batchBytesMax: 300 });
+      log.stage({ sequence: 1, truncateFrom: null, entries: chain(5) });
+      const ends: number[] = [];
+      while (log.hasStaged) ends.push((await log.flush()).position.index);
+      expect(ends).toEqual([3, 5]);
+    }),
+  );
 
-  test('cut, grown and cut again while a write is in flight: the disk ends as staged last (bug E9)', async () => {
-    const common = chain(2);
-    const { log, keyValue } = await logOf(common);
-    const at2 = common.at(-1) as Entry;
-    const a = entriesAfter(at2, [2, 2]);
-    const b = entriesAfter(at2, [3]);
-    const again = entriesAfter(at2, [4, 4], 'again ');
-    const gate = Promise.withResolvers<void>();
-    keyValue.gate = gate.promise;
-    log.stage({ sequence: 2, truncateFrom: null, entries: a });
-    const first = log.flush();
-    log.stage({ sequence: 3, truncateFrom: asIndex(3), entries: b });
-    log.stage({ sequence: 4, truncateFrom: asIndex(3), entries: again });
-    gate.resolve();
-    expect(await first).toEqual({ position: positionOf(a.at(-1) as Entry), sequence: 2 });
-    expect(hashesOf(await contentsOf(log))).toEqual(hashesOf([...common, ...again]));
-    expect(await log.flush()).toEqual({ position: positionOf(again.at(-1) as Entry), sequence: 4 });
-    expect(hashesOf(await contentsOf(await BlockLog.open({ keyValue })))).toEqual(hashesOf([...common, ...again]));
-  });
+  test(
+    'cut, grown and cut again while a write is in flight: the disk ends as staged last (bug E9)',
+    story(async (machine) => {
+      const common = chain(2);
+      const { log, keyValue } = await logOf(machine, common, { cacheBytesMax: 0 });
+      const at2 = common.at(-1) as Entry;
+      const a = entriesAfter(at2, [2, 2]);
+      const b = entriesAfter(at2, [3]);
+      const again = entriesAfter(at2, [4, 4], 'again ');
+      log.stage({ sequence: 2, truncateFrom: null, entries: a });
+      const first = log.flush();
+      log.stage({ sequence: 3, truncateFrom: asIndex(3), entries: b });
+      log.stage({ sequence: 4, truncateFrom: asIndex(3), entries: again });
+      expect(await first).toEqual({ position: positionOf(a.at(-1) as Entry), sequence: 2 });
+      expect(hashesOf(await contentsOf(log))).toEqual(hashesOf([...common, ...again]));
+      expect(await log.flush()).toEqual({ position: positionOf(again.at(-1) as Entry), sequence: 4 });
+      expect(hashesOf(await contentsOf(await BlockLog.open({ keyValue })))).toEqual(hashesOf([...common, ...again]));
+    }),
+  );
 
-  test('an end that is cut and becomes shorter leaves nothing behind it', async () => {
-    const entries = chain(9);
-    const { log, keyValue } = await logOf(entries);
-    log.stage({ sequence: 2, truncateFrom: asIndex(4), entries: entriesAfter(entries[2] as Entry, [2]) });
-    await log.flush();
-    const reopened = await BlockLog.open({ keyValue });
-    expect([reopened.last.index, reopened.opened.dropped, reopened.opened.reason]).toEqual([4, 0, null]);
-  });
+  test(
+    'an end that is cut and becomes shorter leaves nothing behind it',
+    story(async (machine) => {
+      const entries = chain(9);
+      const { log, keyValue } = await logOf(machine, entries);
+      log.stage({ sequence: 2, truncateFrom: asIndex(4), entries: entriesAfter(entries[2] as Entry, [2]) });
+      await log.flush();
+      const reopened = await BlockLog.open({ keyValue });
+      expect([reopened.last.index, reopened.opened.dropped, reopened.opened.reason]).toEqual([4, 0, null]);
+    }),
+  );
 
-  test('an entry that does not chain to what this disk holds is refused before anything is written', async () => {
-    const entries = chain(6);
-    const { keyValue } = await logOf(entries);
-    const log = await BlockLog.open({ keyValue });
-    const stranger = entriesAfter({ ...(entries[3] as Entry), hash: entries[0]?.hash ?? emptyLog.hash }, [2]);
-    log.stage({ sequence: 1, truncateFrom: asIndex(5), entries: stranger });
-    await expect(log.flush()).rejects.toThrow('the logs diverged');
-    expect((await BlockLog.open({ keyValue })).last.index).toBe(6);
-    expect(() => log.stage({ sequence: 2, truncateFrom: null, entries: entriesAfter(stranger[0] as Entry, [2]) })).toThrow();
-  });
+  test(
+    'an entry that does not chain to what this disk holds is refused before anything is written',
+    story(async (machine) => {
+      const entries = chain(6);
+      const { keyValue } = await logOf(machine, entries);
+      const log = await BlockLog.open({ keyValue });
+      const stranger = entriesAfter({ ...(entries[3] as Entry), hash: entries[0]?.hash ?? emptyLog.hash }, [2]);
+      log.stage({ sequence: 1, truncateFrom: asIndex(5), entries: stranger });
+      await expect(log.flush()).rejects.toThrow('the logs diverged');
+      expect((await BlockLog.open({ keyValue })).last.index).toBe(6);
+      expect(() =>
+        log.stage({ sequence: 2, truncateFrom: null, entries: entriesAfter(stranger[0] as Entry, [2]) }),
+      ).toThrow();
+    }),
+  );
 
-  test('staging asserts order, chain and terms', async () => {
-    const entries = chain(3);
-    const { log } = await logOf(entries);
-    const last = entries[2] as Entry;
-    const stage = (entry: Entry) => () => log.stage({ sequence: 9, truncateFrom: null, entries: [entry] });
-    expect(stage(entriesAfter({ ...last, index: asIndex(4) }, [1])[0] as Entry)).toThrow('does not follow');
-    expect(stage(entriesAfter({ ...last, hash: emptyLog.hash }, [1])[0] as Entry)).toThrow('does not chain');
-    expect(stage(entriesAfter(last, [0])[0] as Entry)).toThrow('term');
-  });
+  test(
+    'staging asserts order, chain and terms',
+    story(async (machine) => {
+      const entries = chain(3);
+      const { log } = await logOf(machine, entries);
+      const last = entries[2] as Entry;
+      const stage = (entry: Entry) => () => log.stage({ sequence: 9, truncateFrom: null, entries: [entry] });
+      expect(stage(entriesAfter({ ...last, index: asIndex(4) }, [1])[0] as Entry)).toThrow('does not follow');
+      expect(stage(entriesAfter({ ...last, hash: emptyLog.hash }, [1])[0] as Entry)).toThrow('does not chain');
+      expect(stage(entriesAfter(last, [0])[0] as Entry)).toThrow('term');
+    }),
+  );
 
-  test('a failed write is final: the log refuses every later call (protocol A5)', async () => {
-    const { log, keyValue } = await logOf(chain(2));
-    keyValue.failure = new Error('EIO');
-    log.stage({ sequence: 2, truncateFrom: null, entries: entriesAfter(chain(2)[1] as Entry, [1]) });
-    await expect(log.flush()).rejects.toThrow('the log could not be written');
-    await expect(log.flush()).rejects.toThrow('the log could not be written');
-    await expect(log.read(asIndex(1))).rejects.toThrow('the log could not be written');
-  });
+  test(
+    'a failed write is final: the log refuses every later call (protocol A5)',
+    story(async (machine) => {
+      const { log } = await logOf(machine, chain(2));
+      machine.disk.fail('log', 'io');
+      log.stage({ sequence: 2, truncateFrom: null, entries: entriesAfter(chain(2)[1] as Entry, [1]) });
+      await expect(log.flush()).rejects.toThrow('the log could not be written');
+      await expect(log.flush()).rejects.toThrow('the log could not be written');
+      await expect(log.read(asIndex(1))).rejects.toThrow('the log could not be written');
+    }),
+  );
 
-  test('reading a range gives consecutive entries up to the bytes allowed, and at least one', async () => {
-    const entries = chain(10);
-    const { keyValue } = await logOf(entries);
-    const log = await BlockLog.open({ keyValue });
-    const read = async (first: number, last: number, bytes: number) =>
-      (await log.readRange(asIndex(first), asIndex(last), bytes)).map(({ index }) => index);
-    expect(await read(2, 5, 1e6)).toEqual([2, 3, 4, 5]);
-    expect(await read(8, 99, 1e6)).toEqual([8, 9, 10]);
-    expect(await read(3, 9, 0)).toEqual([3]);
-    expect(await read(3, 9, (entries[2] as Entry).payload.length * 2)).toEqual([3, 4]);
-    await expect(read(11, 12, 1)).rejects.toThrow(NotInLogError);
-    await expect(read(0, 12, 1)).rejects.toThrow(NotInLogError);
-  });
+  test(
+    'reading a range gives consecutive entries up to the bytes allowed, and at least one',
+    story(async (machine) => {
+      const entries = chain(10);
+      const { keyValue } = await logOf(machine, entries);
+      const log = await BlockLog.open({ keyValue });
+      const read = async (first: number, last: number, bytes: number) =>
+        (await log.readRange(asIndex(first), asIndex(last), bytes)).map(({ index }) => index);
+      expect(await read(2, 5, 1e6)).toEqual([2, 3, 4, 5]);
+      expect(await read(8, 99, 1e6)).toEqual([8, 9, 10]);
+      expect(await read(3, 9, 0)).toEqual([3]);
+      expect(await read(3, 9, (entries[2] as Entry).payload.length * 2)).toEqual([3, 4]);
+      await expect(read(11, 12, 1)).rejects.toThrow(NotInLogError);
+      await expect(read(0, 12, 1)).rejects.toThrow(NotInLogError);
+    }),
+  );
 
-  test('positions: of the base, inside, and none outside', async () => {
-    const entries = chain(2);
-    const { log } = await logOf(entries);
-    const positions = await Promise.all([0, 1, 2, 3].map((index) => log.positionAt(asIndex(index))));
-    expect(positions).toEqual([emptyLog, ...entries.map(positionOf), null]);
-  });
+  test(
+    'positions: of the base, inside, and none outside',
+    story(async (machine) => {
+      const entries = chain(2);
+      const { log } = await logOf(machine, entries);
+      const positions = await Promise.all([0, 1, 2, 3].map((index) => log.positionAt(asIndex(index))));
+      expect(positions).toEqual([emptyLog, ...entries.map(positionOf), null]);
+    }),
+  );
 
-  test('entries that are not durable are never evicted; durable ones leave oldest first', async () => {
-    const entries = entriesAfter(emptyLog, Array<number>(20).fill(1), 'x'.repeat(1_000));
-    const keyValue = new MemoryKeyValue();
-    const log = await foundedLog(keyValue, { cacheBytesMax: 5_000 });
-    log.stage({ sequence: 1, truncateFrom: null, entries });
-    expect(log.cached(asIndex(1), asIndex(20))?.length).toBe(20);
-    await log.flush();
-    expect(log.cached(asIndex(16), asIndex(16))).toBeNull();
-    expect(log.cached(asIndex(17), asIndex(20))?.length).toBe(4);
-    expect(hashesOf(await contentsOf(log))).toEqual(hashesOf(entries));
-  });
+  test(
+    'entries that are not durable are never evicted; durable ones leave oldest first',
+    story(async (machine) => {
+      const entries = entriesAfter(emptyLog, Array<number>(20).fill(1), 'x'.repeat(1_000));
+      const keyValue = await storeOf(machine);
+      const log = await foundedLog(keyValue, { cacheBytesMax: 5_000 });
+      log.stage({ sequence: 1, truncateFrom: null, entries });
+      expect(log.cached(asIndex(1), asIndex(20))?.length).toBe(20);
+      await log.flush();
+      expect(log.cached(asIndex(16), asIndex(16))).toBeNull();
+      expect(log.cached(asIndex(17), asIndex(20))?.length).toBe(4);
+      expect(hashesOf(await contentsOf(log))).toEqual(hashesOf(entries));
+    }),
+  );
 
   test('term runs are found without reading the whole log', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(3), { maxLength: 60 }), async (steps) => {
         let term = 1;
         const terms = steps.map((step) => (term += step === 3 ? 1 : 0));
-        const { keyValue } = await logOf(entriesAfter(emptyLog, terms));
-        const runs = await (await BlockLog.open({ keyValue })).termRuns();
-        const expected = terms.flatMap((of, at) => (at === 0 || terms[at - 1] !== of ? [{ term: of, first: at + 1 }] : []));
+        const runs = await new Machine(1).tell(async (machine) => {
+          const { keyValue } = await logOf(machine, entriesAfter(emptyLog, terms));
+          return (await BlockLog.open({ keyValue })).termRuns();
+        });
+        const expected = terms.flatMap((of, at) =>
+          at === 0 || terms[at - 1] !== of ? [{ term: of, first: at + 1 }] : [],
+        );
         expect(runs).toEqual(expected);
       }),
       { numRuns: 40 },
@@ -191,19 +238,19 @@ describe('block log', () => {
 
   test('a damaged entry inside a term does not hide where terms begin; one at the edge is reported', async () => {
     const entries = entriesAfter(emptyLog, [1, 1, 1, 1, 1, 1, 1, 1, 2, 2]);
-    const damagedAt = async (index: number): Promise<BlockLog> => {
-      const { keyValue } = await logOf(entries);
-      const log = await BlockLog.open({ keyValue });
-      keyValue.damage(entryKey(index), () => bytesOf('noise'));
-      return log;
-    };
+    const runsWithDamageAt = (index: number): Promise<unknown> =>
+      new Machine(1).tell(async (machine) => {
+        const { keyValue } = await logOf(machine, entries);
+        const log = await BlockLog.open({ keyValue });
+        machine.disk.flipBit('log', { gte: entryKey(index), lt: entryKey(index + 1) });
+        return log.termRuns().catch((error: unknown) => error);
+      });
     for (const index of [2, 3, 4, 5, 6, 7]) {
-      expect(await (await damagedAt(index)).termRuns()).toEqual([
+      expect(await runsWithDamageAt(index)).toEqual([
         { term: 1, first: 1 },
         { term: 2, first: 9 },
       ]);
     }
-    const oneTermLost = await damagedAt(9);
-    expect(await oneTermLost.termRuns().catch((error: unknown) => error)).toBeInstanceOf(DamagedError);
+    expect(await runsWithDamageAt(9)).toBeInstanceOf(DamagedError);
   });
 });

@@ -36,7 +36,14 @@ function build(exports: readonly (readonly SpanText[])[], options = targets): Se
 const sorted = (spans: readonly SpanText[]): string[] => spans.map((span) => JSON.stringify(span)).toSorted();
 
 const oneTrace = (count: number, text = 'x'): SpanText[] =>
-  Array.from({ length: count }, (_, number) => ({ trace: 1, resource: 'r', scope: 's', text: `${number} ${text}`, startNs: 5, endNs: 9 }));
+  Array.from({ length: count }, (_, number) => ({
+    trace: 1,
+    resource: 'r',
+    scope: 's',
+    text: `${number} ${text}`,
+    startNs: 5,
+    endNs: 9,
+  }));
 
 const onlyBlock = (spans: readonly SpanText[]): Uint8Array => {
   const [block] = build([spans], { blockRawBytesTarget: 1e6, frameRawBytesTarget: 600 });
@@ -107,7 +114,9 @@ describe('block', () => {
   test('several exports share a block; spans of one trace lie together', () => {
     const [block, ...others] = build([oneTrace(2, 'first'), oneTrace(3, 'second')]);
     expect(others).toEqual([]);
-    const slices = new BlockReader(block?.payload ?? new Uint8Array(0), realCodec).slicesOf(fingerprintOf(traceIdOf(1)));
+    const slices = new BlockReader(block?.payload ?? new Uint8Array(0), realCodec).slicesOf(
+      fingerprintOf(traceIdOf(1)),
+    );
     expect(slices.map((slice) => spansIn(slice).length)).toEqual([5]);
   });
 
@@ -128,7 +137,10 @@ describe('block', () => {
         return realCodec.decompress(frame, rawBytes);
       },
     };
-    const spans = Array.from({ length: 30 }, (_, trace) => ({ ...(oneTrace(1, 'z'.repeat(90))[0] as SpanText), trace: trace + 1 }));
+    const spans = Array.from({ length: 30 }, (_, trace) => ({
+      ...(oneTrace(1, 'z'.repeat(90))[0] as SpanText),
+      trace: trace + 1,
+    }));
     const reader = new BlockReader(onlyBlock(spans), counting);
     reader.slicesOf(fingerprintOf(traceIdOf(17)));
     reader.slicesOf(fingerprintOf(traceIdOf(17)));
@@ -139,7 +151,11 @@ describe('block', () => {
   });
 
   test('what spans share is stored once, however many traces and exports share it', () => {
-    const spans = Array.from({ length: 20 }, (_, trace) => ({ ...(oneTrace(1)[0] as SpanText), trace: trace + 1, resource: 'r'.repeat(500) }));
+    const spans = Array.from({ length: 20 }, (_, trace) => ({
+      ...(oneTrace(1)[0] as SpanText),
+      trace: trace + 1,
+      resource: 'r'.repeat(500),
+    }));
     const [block, ...others] = build([spans, spans]);
     expect(others).toEqual([]);
     expect(block?.rawBytes).toBeLessThan(targets.blockRawBytesTarget);

@@ -2,11 +2,21 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { asHash, asIndex, asTerm, emptyLog, zeroHash } from '../../src/raft/core/types.ts';
 import { DamagedError, UnsupportedFormatError } from '../../src/store/damaged.ts';
-import { decodeEntry, encodeEntry, entryHash, faultOf, payloadHashOf, sealEntry, verifyEntry } from '../../src/store/entry.ts';
+import {
+  decodeEntry,
+  encodeEntry,
+  entryHash,
+  faultOf,
+  payloadHashOf,
+  sealEntry,
+  verifyEntry,
+} from '../../src/store/entry.ts';
 import { writeChecksum } from '../../src/store/record.ts';
 import { anyPayload, bytesOf, entryAfter } from './support.ts';
 
-const anyHash = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => asHash(Buffer.from(bytes).toString('hex')));
+const anyHash = fc
+  .uint8Array({ minLength: 16, maxLength: 16 })
+  .map((bytes) => asHash(Buffer.from(bytes).toString('hex')));
 const anyEntry = fc
   .record({
     index: fc.nat(Number.MAX_SAFE_INTEGER).map(asIndex),
@@ -23,7 +33,10 @@ describe('entry', () => {
     fc.assert(
       fc.property(anyEntry, (entry) => {
         const decoded = decodeEntry(encodeEntry(entry), entry.index);
-        expect({ ...decoded, payload: Buffer.from(decoded.payload) }).toEqual({ ...entry, payload: Buffer.from(entry.payload) });
+        expect({ ...decoded, payload: Buffer.from(decoded.payload) }).toEqual({
+          ...entry,
+          payload: Buffer.from(entry.payload),
+        });
         verifyEntry(decoded);
       }),
     );
@@ -89,6 +102,8 @@ describe('entry', () => {
       payload: bytesOf('spans'),
     });
     expect(entry.hash).toMatchInlineSnapshot(`"5d1d958c1982f423414cdef5957f5aee"`);
-    expect(Buffer.from(encodeEntry(entry)).toString('hex')).toMatchInlineSnapshot(`"2291a705000000050102000000000000000000000000000300000100000000050000018bcfe5687b00000000000000000000000000000000cd6c32ae17a18e16e4fa0c22e84dfd7f7370616e73"`);
+    expect(Buffer.from(encodeEntry(entry)).toString('hex')).toMatchInlineSnapshot(
+      `"2291a705000000050102000000000000000000000000000300000100000000050000018bcfe5687b00000000000000000000000000000000cd6c32ae17a18e16e4fa0c22e84dfd7f7370616e73"`,
+    );
   });
 });

@@ -25,7 +25,9 @@ export function exportOf(spans: readonly SpanText[]): Uint8Array {
     if (last?.[0]?.resource === span.resource && last[0].scope === span.scope) last.push(span);
     else groups.push([span]);
   }
-  return Buffer.concat(groups.map((group) => messageField(1, [scopeSpans(group), bytesField(3, group[0]?.resource ?? '')])));
+  return Buffer.concat(
+    groups.map((group) => messageField(1, [scopeSpans(group), bytesField(3, group[0]?.resource ?? '')])),
+  );
 }
 
 function scopeSpans(group: readonly SpanText[]): Buffer {
@@ -103,7 +105,10 @@ const anySpan: fc.Arbitrary<SpanText> = fc.record({
   trace: fc.integer({ min: 1, max: 6 }),
   resource: fc.constantFrom('', 'checkout', 'cart'),
   scope: fc.constantFrom('', 'http'),
-  text: fc.oneof(fc.string({ maxLength: 20 }), fc.nat(900).map((length) => 'w'.repeat(length))),
+  text: fc.oneof(
+    fc.string({ maxLength: 20 }),
+    fc.nat(900).map((length) => 'w'.repeat(length)),
+  ),
   startNs: fc.nat(),
   endNs: fc.nat(),
 });

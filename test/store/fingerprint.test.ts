@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BloomFilter } from '../../src/store/bloom-filter.ts';
-import { type Fingerprint, fingerprintOf, FingerprintTable, readFingerprint, writeFingerprint } from '../../src/store/fingerprint.ts';
+import {
+  type Fingerprint,
+  fingerprintOf,
+  FingerprintTable,
+  readFingerprint,
+  writeFingerprint,
+} from '../../src/store/fingerprint.ts';
 import { traceIdOf } from './exports.ts';
 
 const anyFingerprint = fc.maxSafeNat().map((value) => (value % 2 ** 48) as Fingerprint);
@@ -9,7 +15,8 @@ const anyFingerprint = fc.maxSafeNat().map((value) => (value % 2 ** 48) as Finge
 describe('fingerprint', () => {
   test('it is part of the stored format and does not change', () => {
     const id = Uint8Array.from({ length: 16 }, (_, at) => at);
-    expect([fingerprintOf(id), fingerprintOf(traceIdOf(1)), fingerprintOf(Buffer.concat([id, id]), 16)]).toMatchInlineSnapshot(`
+    expect([fingerprintOf(id), fingerprintOf(traceIdOf(1)), fingerprintOf(Buffer.concat([id, id]), 16)])
+      .toMatchInlineSnapshot(`
       [
         96625528613860,
         29447979535885,
@@ -67,7 +74,8 @@ describe('bloom filter', () => {
     const filter = BloomFilter.for(8_192);
     const ofTrace = (number: number): Fingerprint => fingerprintOf(traceIdOf(number));
     for (let number = 0; number < 8_192; number += 1) filter.add(ofTrace(number));
-    for (let number = 0; number < 8_192; number += 1) if (!filter.mayHave(ofTrace(number))) throw new Error(`${number} is gone`);
+    for (let number = 0; number < 8_192; number += 1)
+      if (!filter.mayHave(ofTrace(number))) throw new Error(`${number} is gone`);
     let wrong = 0;
     for (let number = 10_000; number < 30_000; number += 1) if (filter.mayHave(ofTrace(number))) wrong += 1;
     expect(wrong / 20_000).toBeLessThan(0.015);

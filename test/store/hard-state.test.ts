@@ -26,7 +26,8 @@ class MemorySlots implements SlotFile {
     await this.gate;
     if (this.failure !== null) throw this.failure;
     this.writes.push({ first, bytes });
-    for (let at = 0; at < bytes.length; at += slotBytes) this.slots[first + at / slotBytes] = bytes.slice(at, at + slotBytes);
+    for (let at = 0; at < bytes.length; at += slotBytes)
+      this.slots[first + at / slotBytes] = bytes.slice(at, at + slotBytes);
   }
   close(): Promise<void> {
     return Promise.resolve();

@@ -26,6 +26,11 @@ export class Machine {
     return this.scheduler.complete(promise);
   }
 
+  /** Runs virtual time until what `body` does is done. */
+  tell<Result>(body: (machine: Machine) => Promise<Result>): Promise<Result> {
+    return this.wait(body(this));
+  }
+
   /** Runs a few events, so that what is under way gets somewhere. */
   async events(count: number): Promise<void> {
     for (let event = 0; event < count; event += 1) await this.scheduler.step();
@@ -44,4 +49,9 @@ export class Machine {
       this.random.fork(`boot ${this.#boots}`),
     );
   }
+}
+
+/** A test that runs on a machine: virtual time goes on until its promise is settled. */
+export function story(body: (machine: Machine) => Promise<void>): () => Promise<void> {
+  return () => new Machine(1).tell(body);
 }

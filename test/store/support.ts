@@ -7,7 +7,10 @@ import { payloadHashOf, sealEntry } from '../../src/store/entry.ts';
 export const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 
 /** The entry after `before`. */
-export function entryAfter(before: LogPosition, draft: { term?: number; timeMs?: number; payload?: Uint8Array } = {}): Entry {
+export function entryAfter(
+  before: LogPosition,
+  draft: { term?: number; timeMs?: number; payload?: Uint8Array } = {},
+): Entry {
   const payload = draft.payload ?? bytesOf(`payload ${before.index + 1}`);
   return sealEntry({
     index: asIndex(before.index + 1),

@@ -56,9 +56,12 @@ const someBlocks: Blocks = Array.from({ length: 30 }, (_, at) => [at % 7, at % 1
 
 describe('trace index', () => {
   test('answers are those of a scan of the log, whatever is applied, flushed, crashed and opened again', async () => {
-    const anySteps = fc.array(fc.constantFrom('apply', 'apply', 'apply', 'maybeFlush', 'flush', 'events', 'lookup', 'process', 'power'), {
-      maxLength: 40,
-    });
+    const anySteps = fc.array(
+      fc.constantFrom('apply', 'apply', 'apply', 'maybeFlush', 'flush', 'events', 'lookup', 'process', 'power'),
+      {
+        maxLength: 40,
+      },
+    );
     await fc.assert(
       fc.asyncProperty(fc.nat(), anyBlocks, anySteps, async (seed, blocks, steps) => {
         const machine = new Machine(seed);
@@ -91,7 +94,8 @@ describe('trace index', () => {
               expect(index.damaged).toBeNull();
               expect(index.applied).toBeGreaterThanOrEqual(flushedAtLeast);
               expect(index.applied).toBeLessThanOrEqual(applied);
-              if (index.flushed !== null) expect(index.flushed).toEqual({ applied: index.applied, hash: hashAt(index.applied) });
+              if (index.flushed !== null)
+                expect(index.flushed).toEqual({ applied: index.applied, hash: hashAt(index.applied) });
               break;
             }
             default:
@@ -148,7 +152,8 @@ describe('trace index', () => {
     const index = await open({ machine, options });
     const maybe = (): Promise<boolean> => machine.wait(index.maybeFlush());
     const blockOf = (first: number): number[] => [0, 1, 2, 3, 4, 5].map((offset) => first + offset);
-    const applyNext = (traces: number[]): void => index.apply(asIndex(index.applied + 1), hashAt(index.applied + 1), traces.map(traceOf));
+    const applyNext = (traces: number[]): void =>
+      index.apply(asIndex(index.applied + 1), hashAt(index.applied + 1), traces.map(traceOf));
 
     for (let entry = 1; entry < 20; entry += 1) applyNext([1]);
     expect(await maybe()).toBe(false);
