@@ -3,7 +3,7 @@ import { limits } from '../../src/limits.ts';
 import { walkExport, type WalkedExport, type WalkLimits } from '../../src/otlp/walk.ts';
 import { bytesField, fixed64Field, messageField } from '../support/protobuf-writer.ts';
 
-export const testLimits: WalkLimits = { spanBytesMax: limits.spanBytesMax, anyValueDepthMax: limits.anyValueDepthMax };
+const testLimits: WalkLimits = { spanBytesMax: limits.spanBytesMax, anyValueDepthMax: limits.anyValueDepthMax };
 
 export const traceIdA = Buffer.from('0102030405060708090a0b0c0d0e0f10', 'hex');
 export const traceIdB = Buffer.from('0102030405060708090a0b0c0d0e0fff', 'hex');

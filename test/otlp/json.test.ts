@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { exportFromJson, JsonError } from '../../src/otlp/json-decode.ts';
-import { tracesToJson } from '../../src/otlp/json-encode.ts';
+import { encodingJson, tracesToJson } from '../../src/otlp/json-encode.ts';
 import { bytesField, doubleField, messageField, varintField } from '../support/protobuf-writer.ts';
 import { attributeOf, exportOf, hex, spanFields, walk } from './bytes.ts';
 import { encodeReference, exportArbitrary } from './reference.ts';
@@ -128,6 +128,12 @@ describe('faults of one span reach the walk, which rejects that span alone', () 
     expect(walk(fromJson(document))).toMatchObject({ spanCount: 1, rejected: { count: 1, firstReason: reason } });
   });
 
+  test('nesting that would exhaust our stack', () => {
+    const value = `${'{"arrayValue":{"values":['.repeat(20_000)}{}${']}}'.repeat(20_000)}`;
+    const text = JSON.stringify(withValue('here')).replace('"here"', value);
+    expect(walk(exportFromJson(Buffer.from(text))).rejected.count).toBe(1);
+  });
+
   test('values nested exactly as deep as allowed are accepted', () => {
     const request = fromJson(withValue(nested(32)));
     expect(walk(request).spanCount).toBe(1);
@@ -228,6 +234,16 @@ describe('protobuf to JSON', () => {
     ['invalid UTF-8', bytesField(1, Buffer.from([0x61, 0xff])), { stringValue: 'a\ufffd' }],
   ])('%s', (_name, bytes, value) => {
     expect(encodedValue(bytes)).toEqual(value);
+  });
+
+  test('a long trace can be encoded in many steps', () => {
+    const traces = exportOf(...Array.from({ length: 50 }, () => spanFields()));
+    const job = encodingJson(traces);
+    let steps = 0;
+    let step = job.next();
+    for (; !step.done; step = job.next()) steps += 1;
+    expect(steps).toBe(50);
+    expect(step.value).toBe(tracesToJson(traces));
   });
 
   test('a message that occurs twice is merged, a later default clears a scalar', () => {

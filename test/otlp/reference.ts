@@ -86,7 +86,7 @@ const uint64 = fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.constant
 const maybe = <Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> =>
   fc.option(value, { nil: undefined, freq: 3 });
 
-const { value: anyValue, keyValue } = fc.letrec<{ value: object; keyValue: object }>((tie) => ({
+const { keyValue } = fc.letrec<{ value: object; keyValue: object }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 4, depthIdentifier: 'any' },
     { weight: 3, arbitrary: text.map((stringValue) => ({ stringValue })) },
@@ -110,12 +110,11 @@ const { value: anyValue, keyValue } = fc.letrec<{ value: object; keyValue: objec
   ),
   keyValue: fc.record({ key: text, value: maybe(tie('value')) }),
 }));
-export { anyValue as anyValueArbitrary };
 
 const attributes = fc.array(keyValue, { maxLength: 4 });
 
 /** A span that nothing is wrong with. */
-export const spanArbitrary = fc.record({
+const spanArbitrary = fc.record({
   traceId: nonZero(16),
   spanId: nonZero(8),
   traceState: maybe(text),

@@ -130,6 +130,14 @@ describe('a faulty span is rejected alone', () => {
     expect(walk(exportOf(spanFields(...values))).spanCount).toBe(1);
   });
 
+  test('many values side by side are not deep', () => {
+    const list = messageField(
+      5,
+      Array.from({ length: 100 }, () => bytesField(1, bytesField(1, 'leaf'))),
+    );
+    expect(walk(exportOf(spanFields(attributeOf(list)))).spanCount).toBe(1);
+  });
+
   test('nesting that would exhaust a stack is a rejected span, not a crash', () => {
     expect(walk(exportOf(spanFields(attributeOf(nestedAnyValue(3_000, 'list'))))).rejected.count).toBe(1);
   });
