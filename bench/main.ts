@@ -5,7 +5,7 @@
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { limits } from '../src/limits.ts';
@@ -22,6 +22,7 @@ const usage = `make bench, or node bench/main.ts with:
   --batch 512      spans an export
   --nodes 3
   --dir DIR        where the data goes (default: the temp directory); must be on the disk to be measured
+  --profile DIR    a CPU profile of every server goes there (and slows it down a little)
   --json FILE      where the figures go (default: bench/results/local/)`;
 
 const { values } = parseArgs({
@@ -32,6 +33,7 @@ const { values } = parseArgs({
     nodes: { type: 'string', default: '3' },
     dir: { type: 'string', default: tmpdir() },
     json: { type: 'string' },
+    profile: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -45,6 +47,8 @@ const inFlight = natural('in-flight');
 const spansPerBatch = natural('batch');
 const nodes = natural('nodes');
 const warmUpSeconds = 4;
+const environment: Record<string, string> =
+  values.profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${resolve(values.profile)}` };
 const startedAt = new Date().toISOString();
 const idle = { lookupsInFlight: 0, lookupPauseMs: 0 } as const;
 
@@ -70,7 +74,7 @@ try {
 async function measureAll(): Promise<BenchResult> {
   const fdatasyncIdle = syncCost(directory, 200);
   say(`starting ${nodes} nodes in ${directory}`);
-  const started = (cluster = await LocalCluster.prepare({ nodes, data: directory }));
+  const started = (cluster = await LocalCluster.prepare({ nodes, data: directory, environment }));
   await started.startAll();
   const servers: Server[] = started.nodes.map(({ id, http, process: server }) => {
     if (server?.pid === undefined) throw new Error(`${id} did not start`);

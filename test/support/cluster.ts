@@ -4,11 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LocalCluster } from '../../cluster/local-cluster.ts';
 import type { LocalNode } from '../../cluster/local-node.ts';
+import type { Plant } from './plant.ts';
 import { agreedLeader, QuorateClient } from './quorate-client.ts';
+
+const plantLoader = join(import.meta.dirname, 'plant.ts');
 
 export interface TestClusterOptions {
   readonly nodes?: number;
-  readonly environment?: Readonly<Record<string, string>>;
+  /** A known bug that every node runs with. */
+  readonly plant?: Plant;
 }
 
 export class TestCluster {
@@ -25,13 +29,14 @@ export class TestCluster {
   }
 
   /** Starts the nodes and resolves when all serve. */
-  static async start({ nodes = 3, environment = {} }: TestClusterOptions = {}): Promise<TestCluster> {
+  static async start({ nodes = 3, plant }: TestClusterOptions = {}): Promise<TestCluster> {
     const directory = mkdtempSync(join(tmpdir(), 'quorate-test-'));
     const deaths: string[] = [];
     const onDeath = ({ id, lastLines }: LocalNode, end: string): void => {
       deaths.push(`${id} ended by itself (${end}):\n${lastLines.join('\n')}`);
     };
-    const cluster = await LocalCluster.prepare({ data: directory, nodes, environment, onDeath });
+    const bug = plant === undefined ? {} : { PLANT: JSON.stringify(plant), NODE_OPTIONS: `--import=${plantLoader}` };
+    const cluster = await LocalCluster.prepare({ data: directory, nodes, environment: bug, onDeath });
     const started = new TestCluster(directory, cluster, deaths);
     try {
       await cluster.startAll();

@@ -7,32 +7,36 @@ import { Traffic } from '../support/traffic.ts';
 
 const rounds = 20;
 
-test(`kill -9 of the leader and of followers under load, ${rounds} rounds: every history is linearizable`, async () => {
-  const cluster = await TestCluster.start();
-  onTestFinished(async () => cluster.stop());
-  const traffic = new Traffic(cluster, 1);
-  const random = new SeededRandom(2);
-  traffic.start();
-  for (let round = 0; round < rounds; round += 1) {
-    const leader = await cluster.leader();
-    await traffic.moreAcks(random.between(5, 150));
-    const victim = round % 3 === 2 ? random.pick(cluster.others(leader.id)).id : leader.id;
-    await cluster.node(victim).kill('SIGKILL');
-    const survivors = cluster.others(victim);
-    await traffic.moreAcks(
-      random.between(5, 60),
-      survivors.map(({ id }) => id),
-    );
-    if (victim === leader.id) expect((await cluster.leader(survivors)).term).toBeGreaterThan(leader.term);
-    await cluster.node(victim).start();
-  }
-  await traffic.moreAcks(50);
-  const counts = await traffic.settle();
-  expect(counts.acked).toBeGreaterThan(rounds * 10);
-  expect(counts.linearizableReads).toBeGreaterThan(rounds * 10);
-  expect(counts.staleReads).toBeGreaterThan(rounds);
-  expect(counts.unknown + counts.failed).toBeGreaterThan(0);
-});
+test(
+  `kill -9 of the leader and of followers under load, ${rounds} rounds: every history is linearizable`,
+  { timeout: 600_000 },
+  async () => {
+    const cluster = await TestCluster.start();
+    onTestFinished(async () => cluster.stop());
+    const traffic = new Traffic(cluster, 1);
+    const random = new SeededRandom(2);
+    traffic.start();
+    for (let round = 0; round < rounds; round += 1) {
+      const leader = await cluster.leader();
+      await traffic.moreAcks(random.between(5, 150));
+      const victim = round % 3 === 2 ? random.pick(cluster.others(leader.id)).id : leader.id;
+      await cluster.node(victim).kill('SIGKILL');
+      const survivors = cluster.others(victim);
+      await traffic.moreAcks(
+        random.between(5, 60),
+        survivors.map(({ id }) => id),
+      );
+      if (victim === leader.id) expect((await cluster.leader(survivors)).term).toBeGreaterThan(leader.term);
+      await cluster.node(victim).start();
+    }
+    await traffic.moreAcks(50);
+    const counts = await traffic.settle();
+    expect(counts.acked).toBeGreaterThan(rounds * 10);
+    expect(counts.linearizableReads).toBeGreaterThan(rounds * 10);
+    expect(counts.staleReads).toBeGreaterThan(rounds);
+    expect(counts.unknown + counts.failed).toBeGreaterThan(0);
+  },
+);
 
 test('all nodes killed at once, twice, and started again: nothing acked is missing', async () => {
   const cluster = await TestCluster.start();
