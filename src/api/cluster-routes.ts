@@ -1,7 +1,7 @@
 /** `GET /api/v1/cluster`: the cluster as this node sees it. */
 import type { FastifyInstance } from 'fastify';
 import { nodeIdOf } from '../raft/core/types.ts';
-import type { ApiOptions } from './server.ts';
+import type { ApiOptions } from './api-options.ts';
 
 export async function clusterRoutes(server: FastifyInstance, { store }: ApiOptions): Promise<void> {
   server.get('/api/v1/cluster', async () => {

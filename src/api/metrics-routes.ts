@@ -2,7 +2,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { ApiOptions } from './server.ts';
+import type { ApiOptions } from './api-options.ts';
 
 export async function metricsRoutes(server: FastifyInstance, { store }: ApiOptions): Promise<void> {
   const registry = new Registry();

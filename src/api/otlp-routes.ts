@@ -6,7 +6,8 @@ import { exportFromJson, JsonError } from '../otlp/json-decode.ts';
 import { contentTypeOf, exportResponse, type OtlpEncoding, statusBody } from '../otlp/responses.ts';
 import { Admission } from './admission.ts';
 import { inflate, readBody } from './request-body.ts';
-import { type ApiOptions, asQuorateError, retryAfterSeconds } from './server.ts';
+import { asQuorateError, retryAfterSeconds } from './answers.ts';
+import type { ApiOptions } from './api-options.ts';
 
 export async function otlpRoutes(server: FastifyInstance, { store, logger }: ApiOptions): Promise<void> {
   const admission = new Admission(limits.admissionBytesMax);

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { QuorateError } from '../errors.ts';
 import { tracesToJson } from '../otlp/json-encode.ts';
 import type { Consistency } from '../traces/trace-store.ts';
-import type { ApiOptions } from './server.ts';
+import type { ApiOptions } from './api-options.ts';
 
 const protobuf = 'application/x-protobuf';
 

@@ -39,7 +39,8 @@ try {
   await parser.parseAsync();
 } catch (error) {
   process.stderr.write(`${sentenceOf(error)}\n`);
-  process.exitCode = 1;
+  // Not only an exit code: whatever a half-started node still holds open must not keep the process.
+  process.exit(1);
 }
 
 /** One line for a mistake of the operator; a mistake of ours keeps its stack. */

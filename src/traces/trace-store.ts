@@ -3,10 +3,10 @@
  * together over a platform and a transport. The simulator runs exactly this.
  */
 import { errorOf, QuorateError } from '../errors.ts';
-import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
 import { asBootId, asIndex, emptyLog, type Entry, type LogIndex, type NodeId, nodeIdOf, type ReplicaId, replicaIdOf } from '../raft/core/types.ts';
+import { majority } from '../raft/core/quorum.ts';
 import { Founder } from '../raft/founding.ts';
 import { Replica, type ReplicaStatus } from '../raft/replica.ts';
 import { BlockLog } from '../store/block-log.ts';
@@ -88,6 +88,8 @@ export class TraceStore {
   readonly #peers = new Map<NodeId, Peer>();
   /** Highest hard-state counter seen per replica: one that comes back with less was rolled back (protocol A3). */
   readonly #counters = new Map<ReplicaId, number>();
+  /** Peers that will not talk to this node, with why. */
+  readonly #refusals = new Map<NodeId, string>();
   #founder: Founder | null = null;
   #running: Running | null = null;
   #caughtUpTo = asIndex(0);
@@ -131,7 +133,12 @@ export class TraceStore {
     const { state } = hardState;
     if (state === null) throw new Error('the hard state could not be written');
     const store = new TraceStore(options, log, hardState, state.incarnation);
-    await store.#start();
+    try {
+      await store.#start();
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
     return store;
   }
 
@@ -144,7 +151,7 @@ export class TraceStore {
       onUp: (hello) => this.#peerUp(hello),
       onDown: (node) => this.#peerDown(node),
       onMessage: (hello, message) => this.#receive(hello, message),
-      onRefused: (node, sentence) => logger.warn({ peer: node }, `refused by ${node}: ${sentence}`),
+      onRefused: (node, sentence) => this.#refused(node, sentence),
     });
     this.#report();
   }
@@ -246,7 +253,19 @@ export class TraceStore {
     return null;
   }
 
+  /** One peer may be wrong about us; a majority that will not have this node means that it must not go on. */
+  #refused(node: NodeId, sentence: string): void {
+    const { logger, members } = this.#options;
+    if (this.#refusals.get(node) !== sentence) logger.warn({ peer: node }, `refused by ${node}: ${sentence}`);
+    this.#refusals.set(node, sentence);
+    const led = this.#running?.replica.status.leader != null;
+    if (!led && this.#refusals.size >= majority(members.size)) {
+      this.#fatal(new Error(`refused by ${[...this.#refusals.keys()].join(' and ')}: ${sentence}`));
+    }
+  }
+
   #peerUp(hello: Hello): void {
+    this.#refusals.delete(hello.node);
     this.#counters.set(hello.replica, hello.hardStateCounter);
     this.#peers.set(hello.node, { hello, connected: true, report: null });
     this.#founder?.peerUp(hello);
