@@ -2,7 +2,9 @@
 import { mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Level } from 'level';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { realClock } from '../../src/platform/real/clock.ts';
 import { realCodec } from '../../src/platform/real/codec.ts';
 import { openRealExecutor } from '../../src/platform/real/executor.ts';
@@ -13,7 +15,7 @@ import { diskErrorOf } from '../../src/platform/real/system-error.ts';
 import { clockConformance, executorConformance } from './clock.conformance.ts';
 import { codecConformance, randomConformance } from './codec.conformance.ts';
 import { keyValueConformance, slotFileConformance, type DiskSubject } from './disk.conformance.ts';
-import { driveReal, expectRejection } from './harness.ts';
+import { bytes, driveReal, expectRejection } from './harness.ts';
 import { pipeConformance } from './pipe.conformance.ts';
 
 let dataDir = '';
@@ -78,6 +80,34 @@ describe('data directory', () => {
     ]);
     await again.close();
     expect((await stat(join(dataDir, 'slots'))).size).toBe(2048);
+  });
+});
+
+describe('what no conformance suite sees', () => {
+  it('a synced batch is handed to LevelDB as such, an unsynced one not', async () => {
+    const batch = vi.spyOn(Level.prototype, 'batch');
+    const { disk } = await openRealPlatform({ dataDir });
+    const store = await disk.openKeyValue('store');
+    for (const sync of [true, false])
+      await store.batch([{ type: 'put', key: bytes('a'), value: bytes('1') }], { sync });
+    expect(batch.mock.calls.map((call: unknown[]) => call[1])).toEqual([{ sync: true }, { sync: false }]);
+    await store.close();
+    batch.mockRestore();
+  });
+
+  it('a pipe ends with the other side, even when its own queue can never be emptied', async () => {
+    const sockets: Socket[] = [];
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => sockets.push(socket));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const pipe = await new RealPipeNetwork().connect({ host: '127.0.0.1', port }, { timeoutMs: 1000 });
+    const closed = new Promise<void>((resolve) => (pipe.onClose = resolve));
+    pipe.write([new Uint8Array(32 << 20)]);
+    while (sockets.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    for (const socket of sockets) socket.end();
+    await closed;
+    for (const socket of sockets) socket.destroy();
+    server.close();
   });
 });
 

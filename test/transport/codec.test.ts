@@ -8,9 +8,9 @@ import { encodeEntry } from '../../src/store/entry.ts';
 import { decodeMessage, encodeMessage } from '../../src/transport/codec.ts';
 import { packFields } from '../../src/transport/fields.ts';
 import { encodeFrame, FrameError, FrameReader, type Frame } from '../../src/transport/frame.ts';
-import { decodeSignal, encodeSignal, type Signal } from '../../src/transport/handshake.ts';
+import { decodeSignal, encodeSignal, refusalOf, type Signal } from '../../src/transport/handshake.ts';
 import { limits } from '../../src/limits.ts';
-import { anyMessage, chain, helloOf, n2 } from './samples.ts';
+import { anyMessage, chain, helloOf, n2, n3 } from './samples.ts';
 
 const join = (pieces: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(pieces));
 
@@ -248,6 +248,14 @@ describe('signals', () => {
   it('a hello of a replica that is another node is a FrameError', () => {
     const hello = helloOf('n1', { node: n2 });
     expect(() => decodeSignal(frameOf({ signal: 'welcome', hello }))).toThrow(/belongs to another node/);
+  });
+
+  it('whoever answers must be the one who was expected', () => {
+    const members = new Set([helloOf('n1').node, n2, n3]);
+    expect(refusalOf(helloOf('n1'), helloOf('n2'), n2, members)).toBeNull();
+    expect(refusalOf(helloOf('n1'), helloOf('n3'), n2, members)).toBe(
+      'n3 answers where n1 expects n2; correct the addresses in --cluster',
+    );
   });
 
   it('a message is no signal', () => {

@@ -30,7 +30,7 @@ describe('scheduler', () => {
     const seen: string[] = [];
     scheduler.at(1, () => {
       void (async () => {
-        for (let n = 0; n < 5000; n++) await null;
+        for (let n = 0; n < 5000; n++) await Promise.resolve();
         seen.push('chain of the first');
       })();
     });
@@ -66,10 +66,10 @@ describe('process', () => {
     const process = new SimProcess(scheduler);
     const seen: string[] = [];
     for (const timeMs of [1, 2, 3]) process.after(timeMs, () => seen.push(`${timeMs} at ${scheduler.nowMs}`));
-    // Set before the pause and due at the very moment it ends: it must not overtake what was held.
-    process.after(10, () => seen.push('10'));
     const cancel = process.after(2.5, () => seen.push('cancelled while held'));
     process.pauseFor(10);
+    // Due at the very moment the pause ends, right behind its end: it must not overtake what was held.
+    process.after(10, () => seen.push('10'));
     scheduler.at(5, () => cancel());
     await scheduler.run();
     expect(seen).toEqual(['1 at 10', '2 at 10', '3 at 10', '10']);
