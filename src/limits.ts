@@ -87,8 +87,8 @@ export const limits = {
   /** The index is flushed, synced, after this many entries or this long, whichever is first (protocol F1). */
   indexFlushEntries: 2_048,
   indexFlushMs: 15_000,
-  /** Full windows waiting for a flush; at this many it does not wait for the time to be up. */
-  indexFlushWindows: 16,
+  /** Full windows of one flush; at this many it does not wait for the time to be up. Each stalls the loop for 0.7 ms. */
+  indexFlushWindows: 8,
 } as const;
 
 function assertOrdered(ok: boolean, sentence: string): void {

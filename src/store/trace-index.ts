@@ -242,10 +242,17 @@ export class TraceIndex {
 
   async #writeFull(): Promise<void> {
     this.#triedAtMs = this.#options.clock.monotonicMs();
-    const windows = [...this.#full];
-    const last = windows.at(-1);
-    if (last === undefined) return;
     if (this.#writeFailed) await this.#reopenStore();
+    // After a replay, or a time without space, there are more than one batch should hold.
+    for (let left = this.#full.length; left > 0; left -= this.#options.flushWindows) {
+      await this.#writeWindows(this.#full.slice(0, Math.min(left, this.#options.flushWindows)));
+    }
+  }
+
+  /** One synced batch with these windows, the oldest in memory, and how far they reach. */
+  async #writeWindows(windows: readonly IndexWindow[]): Promise<void> {
+    const last = windows.at(-1);
+    invariant(last !== undefined, 'a flush has windows');
     const stored: StoredWindow[] = [];
     const operations: KeyValueOperation[] = [];
     const put = (key: Uint8Array, value: Uint8Array): number => operations.push({ type: 'put', key, value });

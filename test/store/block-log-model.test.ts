@@ -9,7 +9,7 @@ import { Machine } from './machine.ts';
 import { entriesAfter } from './support.ts';
 
 const founding = { clusterId: 'c1', configuration: { voters: [asReplicaId('n1#a')] } };
-const small = { cacheBytesMax: 900, batchBytesMax: 450 };
+const small = { cacheBytesMax: 250, batchBytesMax: 450 };
 
 const idOf = (entries: readonly Entry[]): string => entries.map(({ hash }) => hash.slice(0, 8)).join(' ');
 
@@ -187,6 +187,33 @@ describe('block log against a plain array', () => {
     expect(shallow.last.index).toBe(30);
     await expect(machine.wait(shallow.read(asIndex(5)))).rejects.toThrow('entry 5 of the log is damaged');
     expect((await damageAndOpen(1e6)).opened).toMatchObject({ verifiedEnd: { index: 4 }, dropped: 26 });
+  });
+
+  test('as much is verified again below every fault', async () => {
+    const machine = new Machine(1);
+    const log = await open(machine);
+    await machine.wait(log.found(founding));
+    const all = entriesAfter(emptyLog, Array<number>(30).fill(1), 'x'.repeat(100));
+    log.stage({ sequence: 1, truncateFrom: null, entries: all });
+    while (log.hasStaged) await machine.wait(log.flush());
+    for (const index of [28, 23]) machine.disk.flipBit('log', { gte: entryKey(index), lt: entryKey(index + 1) });
+    machine.crash('process');
+    const keyValue = await machine.wait(machine.platform.disk.openKeyValue('log'));
+    const { opened } = await machine.wait(BlockLog.open({ keyValue, verifyBytes: 1_000 }));
+    expect(opened).toMatchObject({ verifiedEnd: { index: 22 }, dropped: 8 });
+    expect(opened.reason).toContain('entry 23 of the log is damaged');
+  });
+
+  test('an entry with the right checksum and the wrong payload hash does not verify', async () => {
+    const machine = new Machine(1);
+    const log = await open(machine);
+    await machine.wait(log.found(founding));
+    const all = entriesAfter(emptyLog, [1, 1, 1]);
+    const forged = { ...(all[1] as Entry), payload: new Uint8Array(9) };
+    log.stage({ sequence: 1, truncateFrom: null, entries: [all[0] as Entry, forged, all[2] as Entry] });
+    await machine.wait(log.flush());
+    machine.crash('process');
+    expect((await open(machine)).opened).toMatchObject({ verifiedEnd: { index: 1 }, dropped: 2 });
   });
 
   test.each([

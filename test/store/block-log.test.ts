@@ -124,6 +124,21 @@ describe('block log', () => {
   );
 
   test(
+    'an entry that is cut away while it is read is not the answer',
+    story(async (machine) => {
+      const entries = chain(5);
+      const { log } = await logOf(machine, entries, { cacheBytesMax: 0 });
+      const instead = entriesAfter(entries[1] as Entry, [2, 2]);
+      const reading = [log.read(asIndex(3)), log.read(asIndex(5)), log.readRange(asIndex(1), asIndex(5), 1e6)] as const;
+      await machine.events(1);
+      log.stage({ sequence: 2, truncateFrom: asIndex(3), entries: instead });
+      expect((await reading[0]).hash).toBe(instead[0]?.hash);
+      await expect(reading[1]).rejects.toThrow(NotInLogError);
+      expect(hashesOf(await reading[2])).toEqual(hashesOf([...entries.slice(0, 2), ...instead]));
+    }),
+  );
+
+  test(
     'an end that is cut and becomes shorter leaves nothing behind it',
     story(async (machine) => {
       const entries = chain(9);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { walkExport } from '../../src/otlp/walk.ts';
+import type { Codec } from '../../src/platform/codec.ts';
 import { realCodec } from '../../src/platform/real/codec.ts';
 import { blockIdOf, readBlockHeader } from '../../src/store/block.ts';
 import { BlockBuilder, type SealedBlock } from '../../src/store/block-builder.ts';
@@ -120,11 +121,22 @@ describe('block', () => {
     expect(slices.map((slice) => spansIn(slice).length)).toEqual([5]);
   });
 
-  test('a trace larger than a frame is cut into slices that fit, each with its resource', () => {
+  test('a trace larger than a frame is cut into slices and frames of that size, each with its resource', () => {
+    const frameBytes: number[] = [];
+    const measuring: Codec = {
+      ...realCodec,
+      compress: (raw) => {
+        frameBytes.push(raw.length);
+        return realCodec.compress(raw);
+      },
+    };
     const spans = oneTrace(20, 'y'.repeat(100));
-    const slices = new BlockReader(onlyBlock(spans), realCodec).slicesOf(fingerprintOf(traceIdOf(1)));
+    const request = exportOf(spans);
+    const started = new BlockBuilder({ codec: measuring, builder, frameRawBytesTarget: 600 });
+    started.add(request, walkExport(request, walkLimits));
+    const slices = new BlockReader(started.seal(1).payload, realCodec).slicesOf(fingerprintOf(traceIdOf(1)));
     expect(slices.length).toBeGreaterThan(3);
-    expect(slices.every((slice) => slice.length <= 650)).toBe(true);
+    expect(Math.max(...frameBytes)).toBeLessThanOrEqual(600);
     expect(sorted(slices.flatMap(spansIn))).toEqual(sorted(spans));
   });
 
