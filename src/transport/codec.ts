@@ -21,6 +21,13 @@ import { packFields, unpackFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
 import type { PeerMessage } from './transport.ts';
 
+/** Bytes of the blocks in `message`: nearly all of its size, known without encoding it. */
+export function payloadBytesOf(message: PeerMessage): number {
+  if (message.kind === 'forward') return message.payload.length;
+  if (message.kind !== 'raft' || message.message.type !== 'append') return 0;
+  return message.message.entries.reduce((sum, entry) => sum + entry.payload.length, 0);
+}
+
 /** The pieces to write for `message`. Throws RangeError when it is larger than any node takes. */
 export function encodeMessage(message: PeerMessage): Uint8Array[] {
   switch (message.kind) {

@@ -82,13 +82,17 @@ export class Outgoing {
     );
   }
 
-  /** Queues the pieces of a frame. False when the connection is not up or its queue is full. */
+  /** Whether `bytes` more may be queued: the connection is up and its queue not full. */
+  hasRoom(bytes: number): boolean {
+    if (this.#connection === null || this.#welcome === null) return false;
+    return this.#connection.queuedBytes + bytes <= queueBytesMax[this.#options.channel];
+  }
+
+  /** Queues the pieces of a frame. False when there is no room for them. */
   send(pieces: readonly Uint8Array[]): boolean {
-    const connection = this.#connection;
-    if (connection === null || this.#welcome === null) return false;
     const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    if (connection.queuedBytes + bytes > queueBytesMax[this.#options.channel]) return false;
-    connection.send(pieces);
+    if (!this.hasRoom(bytes)) return false;
+    this.#connection?.send(pieces);
     return true;
   }
 

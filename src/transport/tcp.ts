@@ -10,7 +10,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { Address, Pipe, PipeListener, PipeNetwork } from '../platform/pipe.ts';
 import type { Random } from '../platform/random.ts';
 import type { NodeId } from '../raft/core/types.ts';
-import { decodeMessage, encodeMessage } from './codec.ts';
+import { decodeMessage, encodeMessage, payloadBytesOf } from './codec.ts';
 import { Connection, silenceMsOf } from './connection.ts';
 import { FrameError } from './frame.ts';
 import { refusalOf, type Signal } from './handshake.ts';
@@ -71,8 +71,8 @@ export class TcpTransport implements Transport {
 
   send(to: NodeId, channel: Channel, message: PeerMessage): boolean {
     const outgoing = this.#outgoing.get(to)?.[channel];
-    // Entries are encoded only for a connection that is there.
-    if (outgoing === undefined || outgoing.welcome === null) return false;
+    // Nothing is encoded only to be dropped: a dead path under load would cost more than a live one.
+    if (outgoing === undefined || !outgoing.hasRoom(payloadBytesOf(message))) return false;
     return outgoing.send(encodeMessage(message));
   }
 

@@ -202,7 +202,7 @@ describe('what networks do', () => {
   story('a bulk path that is dead leaves control alone, and comes back', async (subject) => {
     const [left, right] = await joined(subject);
     subject.pipes.link('n1', 'n2').stuckAboveBytes = 1000;
-    const block = new Uint8Array(1 << 20);
+    const block = new Uint8Array(8 << 20);
     expect(left.transport.send(n2, 'bulk', forward(block))).toBe(true);
     for (let n = 0; n < 100; n++) {
       expect(left.transport.send(n2, 'control', founded(String(n)))).toBe(true);
