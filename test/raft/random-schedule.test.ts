@@ -15,6 +15,7 @@ describe('random schedules', () => {
   test.each([
     { size: 3, runs: 200, mean: 1000 },
     { size: 5, runs: 80, mean: 2000 },
+    { size: 4, runs: 60, mean: 1000 },
     { size: 1, runs: 40, mean: 300 },
   ])('$size voters keep every promise, and agree once faults end', ({ size, runs, mean }) => {
     const coverage = noCoverage();
