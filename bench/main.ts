@@ -5,7 +5,7 @@
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve as absolute } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { limits } from '../src/limits.ts';
@@ -48,7 +48,7 @@ const spansPerBatch = natural('batch');
 const nodes = natural('nodes');
 const warmUpSeconds = 4;
 const environment: Record<string, string> =
-  values.profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${resolve(values.profile)}` };
+  values.profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${absolute(values.profile)}` };
 const startedAt = new Date().toISOString();
 const idle = { lookupsInFlight: 0, lookupPauseMs: 0 } as const;
 
@@ -72,6 +72,7 @@ try {
 }
 
 async function measureAll(): Promise<BenchResult> {
+  const conditions = { commit: commit(), machine: machine(directory) };
   const fdatasyncIdle = syncCost(directory, 200);
   say(`starting ${nodes} nodes in ${directory}`);
   const started = (cluster = await LocalCluster.prepare({ nodes, data: directory, environment }));
@@ -107,9 +108,8 @@ async function measureAll(): Promise<BenchResult> {
   const perNode = await settled(servers.map(({ id }) => join(directory, id)));
   const loads = [warmUp, ...phases.map(({ load }) => load)];
   return {
-    commit: commit(),
+    ...conditions,
     startedAt,
-    machine: machine(directory),
     nodes,
     spansPerBatch,
     bytesPerSpan: generator.bytesPerSpan,

@@ -11,7 +11,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 
 const MiB = 1024 * 1024;
@@ -87,6 +87,8 @@ export interface Machine {
   readonly kernel: string;
   readonly node: string;
   readonly fileSystem: string;
+  /** Processes that wanted a CPU, over the last minute. */
+  readonly loadAverage: number;
 }
 
 const fileSystems: Readonly<Record<number, string>> = {
@@ -104,6 +106,7 @@ export function machine(directory: string): Machine {
     cpuModel: cpus()[0]?.model ?? 'unknown',
     memoryMiB: Math.round(totalmem() / MiB),
     kernel: release(),
+    loadAverage: loadavg()[0] ?? Number.NaN,
     node: process.version,
     fileSystem: fileSystems[type] ?? `type 0x${type.toString(16)}`,
   };

@@ -67,7 +67,8 @@ export function render(result: BenchResult): string {
     `${result.nodes} nodes, cp, OTLP/protobuf over HTTP to all of them, ${result.spansPerBatch} spans an export, ` +
       `${result.bytesPerSpan.toFixed(0)} bytes a span; ${result.seconds} s a phase after ${result.warmUpSeconds} s of warm-up`,
     `commit ${result.commit}; ${machine.cpus} CPUs (${machine.cpuModel}), shared by servers and generator; ` +
-      `${machine.fileSystem}; Node ${machine.node}; Linux ${machine.kernel}`,
+      `${machine.fileSystem}; Node ${machine.node}; Linux ${machine.kernel}; load average before the run ${machine.loadAverage.toFixed(1)}` +
+      (machine.loadAverage > 0.5 * machine.cpus ? ' (busy with other work: worse than it is)' : ''),
     `fdatasync after 24 KiB appended, p50 / p99: ${sync(result.fdatasyncIdle)} before, ${sync(result.fdatasyncBetween)} between phases`,
     '',
     line(head),
