@@ -17,7 +17,7 @@ export interface Frame {
   readonly body: Uint8Array;
 }
 
-export const prefixBytes = 12;
+const prefixBytes = 12;
 
 /** The pieces to write for one frame. `body` is passed on as it is and must not be changed afterwards. */
 export function encodeFrame(header: Uint8Array, body: readonly Uint8Array[] = []): Uint8Array[] {

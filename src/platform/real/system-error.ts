@@ -49,7 +49,7 @@ export function diskErrorOf(error: unknown, path: string): DiskError {
   }
 }
 
-export function lockedSentence(path: string): string {
+function lockedSentence(path: string): string {
   return `the data directory ${path} is in use by another process; stop it or choose another --data`;
 }
 

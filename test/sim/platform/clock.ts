@@ -9,7 +9,7 @@ export interface ClockSkew {
 }
 
 /** 2026-01-01T00:00:00Z, where every run begins. */
-export const epochMs = 1_767_225_600_000;
+const epochMs = 1_767_225_600_000;
 
 export class SimClock implements Clock {
   readonly #process: SimProcess;

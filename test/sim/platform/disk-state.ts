@@ -15,7 +15,7 @@ export interface DiskLatency {
   readonly slowChance: number;
 }
 
-export const defaultLatency: DiskLatency = {
+const defaultLatency: DiskLatency = {
   readMs: [0.02, 0.3],
   writeMs: [0.02, 0.2],
   syncMs: [0.2, 3],
