@@ -45,7 +45,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   }).catch((error: unknown) => {
     throw portTaken(error, '--peer', config.peer) ?? error;
   });
-  const server = await createServer({ store, logger });
+  const server = await createServer({ store, executor: platform.executor, logger });
   try {
     await server.listen(config.http);
   } catch (error) {

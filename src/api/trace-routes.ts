@@ -1,13 +1,13 @@
 /** `GET /api/v1/traces/:traceId`: one trace, linearizable unless the client settles for less. */
 import type { FastifyInstance } from 'fastify';
 import { QuorateError } from '../errors.ts';
-import { tracesToJson } from '../otlp/json-encode.ts';
+import { encodingJson } from '../otlp/json-encode.ts';
 import type { Consistency } from '../traces/trace-store.ts';
 import type { ApiOptions } from './api-options.ts';
 
 const protobuf = 'application/x-protobuf';
 
-export async function traceRoutes(server: FastifyInstance, { store }: ApiOptions): Promise<void> {
+export async function traceRoutes(server: FastifyInstance, { store, executor }: ApiOptions): Promise<void> {
   server.get<{ Params: { traceId: string }; Querystring: { consistency?: string } }>('/api/v1/traces/:traceId', async (request, reply) => {
     const traceId = parseTraceId(request.params.traceId);
     const consistency = parseConsistency(request.query.consistency);
@@ -19,7 +19,7 @@ export async function traceRoutes(server: FastifyInstance, { store }: ApiOptions
     });
     if (trace === null) throw new QuorateError('not-found', `no span of trace ${request.params.traceId} is stored`);
     if (wantsProtobuf(request.headers.accept)) return reply.type(protobuf).send(trace);
-    return reply.type('application/json').send(tracesToJson(trace));
+    return reply.type('application/json').send(await executor.run(encodingJson(trace)));
   });
 }
 

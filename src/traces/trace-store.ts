@@ -343,7 +343,8 @@ export class TraceStore {
     const { replica, index } = this.#require();
     const applied = consistency === 'linearizable' ? await replica.linearize() : replica.status.applied;
     try {
-      const trace = await lookUpTrace(traceId, { log: this.#log, index, codec: this.#options.platform.codec });
+      const { codec, executor } = this.#options.platform;
+      const trace = await lookUpTrace(traceId, { log: this.#log, index, codec, executor });
       return { trace, applied };
     } catch (error) {
       if (!(error instanceof DamagedError)) throw error;
