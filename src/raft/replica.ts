@@ -365,7 +365,8 @@ export class Replica {
       term: this.#core.term,
       vote: this.#core.vote,
       promised: this.#promise(),
-      commit: asIndex(Math.max(state.commit, Math.min(this.#core.commit, this.#durableTail.index))),
+      // Not the durable tail's index: entries there may wait to be replaced by what was committed in their place.
+      commit: asIndex(Math.max(state.commit, Math.min(this.#core.commit, this.#core.durable))),
     });
   }
 

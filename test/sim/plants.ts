@@ -86,6 +86,14 @@ export const plantedBugs: readonly PlantedBug[] = [
     seeds: 40,
   },
   {
+    name: 'the persisted commit index names entries that are about to be replaced',
+    file: replica,
+    find: 'Math.min(this.#core.commit, this.#core.durable)',
+    replace: 'Math.min(this.#core.commit, this.#durableTail.index)',
+    caughtBy: /P8|S4|A1/,
+    seeds: 120,
+  },
+  {
     name: 'an append truncates without a conflict (E13)',
     file: 'src/raft/core/log.ts',
     find: 'const firstNew = entries.findIndex((entry) => this.termAt(entry.index) !== entry.term);',

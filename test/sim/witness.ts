@@ -21,6 +21,7 @@ export class Witness {
   readonly #committed = new Map<LogIndex, { readonly hash: string; readonly term: number }>();
   readonly #applied = new Map<string, LogIndex>();
   readonly #terms = new Map<string, number>();
+  readonly #persistedCommits = new Map<NodeId, LogIndex>();
   readonly #leaderCommits = new Map<string, LogIndex>();
   /** Highest read round sent, by leader, term and receiver. */
   readonly #rounds = new Map<string, number>();
@@ -91,6 +92,7 @@ export class Witness {
     demand(term >= (this.#terms.get(boot) ?? 0), `S1: the term of ${id} went back to ${term}`);
     this.#terms.set(boot, term);
     this.#promise(id, replica);
+    this.#persistedCommit(id);
     this.#commitRule(id, boot, replica);
     if (role !== 'leader' || replica.leader === null) return;
     const known = this.#leaders.get(term);
@@ -107,6 +109,18 @@ export class Witness {
     const kept = this.#disks.get(id)?.hardState()?.promised;
     const still = kept !== undefined && (kept.term > lostPromise.term || (kept.term === lostPromise.term && kept.index >= lostPromise.index));
     demand(still, `P3: ${id} is recovering entry ${lostPromise.index} of term ${lostPromise.term}, but its hard state promises only ${kept?.index}`);
+  }
+
+  /** What a hard state calls committed is on that disk as it was committed, or a restart would apply something else. */
+  #persistedCommit(id: NodeId): void {
+    const disk = this.#disks.get(id);
+    const commit = disk?.hardState()?.commit;
+    if (disk === undefined || commit === undefined || this.#persistedCommits.get(id) === commit || this.#damaged.has(id)) return;
+    this.#persistedCommits.set(id, commit);
+    const known = this.#committed.get(commit);
+    if (known === undefined) return;
+    const held = disk.entry(commit);
+    demand(held?.hash === known.hash, `P8: the hard state of ${id} says that ${commit} is committed, but its disk holds ${held === null ? 'no' : 'another'} entry there`);
   }
 
   /** A leader counts copies only of entries of its own term (thesis 3.6.2). */
