@@ -44,6 +44,8 @@ interface Waiting {
 
 /** Exports built per turn of the event loop: loop delay follows this (protocol F4). */
 const exportsPerTurn = 4;
+/** About 2 ms of compression. */
+const sealedAtOnceBytes = 512 * 1024;
 
 export class Ingest {
   readonly #options: IngestOptions;
@@ -123,18 +125,27 @@ export class Ingest {
 
   #send(): void {
     if (this.#builder.isEmpty) return;
-    this.#counter += 1;
-    const { id, payload } = this.#builder.seal(this.#counter);
+    const builder = this.#builder;
     const exports = this.#inBlock;
     this.#builder = this.#newBuilder();
     this.#inBlock = new Set();
     this.#inFlight += 1;
-    void this.#options.propose(id, payload).then((outcome) => {
+    void this.#propose(builder).then((outcome) => {
       this.#inFlight -= 1;
       for (const waiting of exports) this.#settle(waiting, outcome);
       if (this.#inFlight === 0) this.#send();
       if (this.#queue.length > 0) void this.#run();
     });
+  }
+
+  /** Compressing a large block takes many milliseconds: it is made in slices (protocol F4). */
+  async #propose(builder: BlockBuilder): Promise<ProposalOutcome> {
+    const { executor, propose } = this.#options;
+    this.#counter += 1;
+    const counter = this.#counter;
+    const { id, payload } =
+      builder.rawBytes <= sealedAtOnceBytes ? builder.seal(counter) : await executor.run(builder.sealing(counter));
+    return propose(id, payload);
   }
 
   #settle(waiting: Waiting, outcome: ProposalOutcome): void {

@@ -115,6 +115,7 @@ export class TraceIndexer {
     while (this.#index.applied < this.#applied && !this.#stopped) {
       const entries = await log.readRange(asIndex(this.#index.applied + 1), this.#applied, limits.appendBytesMax);
       for (const entry of entries) this.#add(entry);
+      await this.#index.maybeFlush();
       await platform.executor.nextTurn();
     }
   }

@@ -10,6 +10,7 @@ import { majority } from '../raft/core/quorum.ts';
 import { Founder } from '../raft/founding.ts';
 import { Replica, type ReplicaStatus } from '../raft/replica.ts';
 import { BlockLog } from '../store/block-log.ts';
+import { BlockReader } from '../store/block-reader.ts';
 import { DamagedError } from '../store/damaged.ts';
 import { HardStateFile, hardStateSlots } from '../store/hard-state.ts';
 import type { Founding, Hello, PeerMessage, Transport } from '../transport/transport.ts';
@@ -295,7 +296,7 @@ export class TraceStore {
         if (message.message.from === hello.replica && message.message.to === this.#self) replica?.receive(message.message);
         return;
       case 'forward':
-        replica?.receiveForward(message.term, message.payload);
+        if (this.#isWholeBlock(hello, message.payload)) replica?.receiveForward(message.term, message.payload);
         return;
       case 'found':
         void this.#founder?.receive(message);
@@ -305,6 +306,17 @@ export class TraceStore {
         if (peer !== undefined) peer.report = message;
         this.#counters.set(hello.replica, Math.max(message.hardStateCounter, this.#counters.get(hello.replica) ?? 0));
       }
+    }
+  }
+
+  /** A block that no node could open must not get into the log, where every node would fail at it. */
+  #isWholeBlock(from: Hello, payload: Uint8Array): boolean {
+    try {
+      new BlockReader(payload, this.#options.platform.codec).verifyFrames();
+      return true;
+    } catch (error) {
+      this.#options.logger.error({ peer: from.node, error: errorOf(error).message }, 'a forwarded block is damaged and was dropped');
+      return false;
     }
   }
 

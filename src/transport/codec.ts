@@ -43,7 +43,6 @@ export function encodeMessage(message: PeerMessage): Uint8Array[] {
       return encodeFrame(packFields({ kind, term, crc: crc32(payload) }), [payload]);
     }
     case 'found':
-    case 'founded':
     case 'report':
       return encodeFrame(packFields(message));
     default:
@@ -70,8 +69,6 @@ export function decodeMessage(frame: Frame): PeerMessage {
       const voters = founding.strings('voters', limits.votersMax).map((voter) => replicaNamed(voter, 'voters'));
       return { kind, founding: { clusterId: founding.string('clusterId'), voters } };
     }
-    case 'founded':
-      return { kind, clusterId: fields.string('clusterId') };
     case 'report':
       return {
         kind,

@@ -38,7 +38,6 @@ export type PeerMessage =
   | { readonly kind: 'forward'; readonly term: Term; readonly payload: Uint8Array }
   /** Bootstrap: a founded member gives the founding record to an empty one that it lists (protocol B1). */
   | { readonly kind: 'found'; readonly founding: Founding }
-  | { readonly kind: 'founded'; readonly clusterId: string }
   /** What a node tells the others about itself for their status pages, every second. */
   | {
       readonly kind: 'report';

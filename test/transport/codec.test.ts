@@ -88,7 +88,6 @@ describe('messages', () => {
       'raft',
       'forward',
       'found',
-      'founded',
       'report',
       'hello',
       'append',

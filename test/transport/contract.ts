@@ -69,7 +69,7 @@ const legible = (message: PeerMessage): string =>
     value instanceof Uint8Array ? `${value.length} bytes, ${crc32(value)}` : value,
   );
 
-export const founded = (clusterId: string): PeerMessage => ({ kind: 'founded', clusterId });
+export const founded = (clusterId: string): PeerMessage => ({ kind: 'found', founding: { clusterId, voters: [] } });
 export const forward = (payload: Uint8Array): PeerMessage => ({ kind: 'forward', term: asTerm(1), payload });
 
 export function transportContract(name: string, open: () => TransportSubject): void {
@@ -228,7 +228,7 @@ export function transportContract(name: string, open: () => TransportSubject): v
       for (let n = 0; n < 8; n++) expect(left.transport.send(n2, 'bulk', forward(new Uint8Array(4 << 20)))).toBe(true);
       expect(left.transport.send(n2, 'control', founded('quick'))).toBe(true);
       await until(stage.clock, () => right.received.length === 9);
-      const place = right.received.findIndex(({ message }) => message.kind === 'founded');
+      const place = right.received.findIndex(({ message }) => message.kind === 'found');
       expect(place).toBeLessThan(8);
     });
 

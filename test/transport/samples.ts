@@ -109,7 +109,6 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
     kind: fc.constant('found' as const),
     founding: fc.record({ clusterId: text, voters: fc.array(replica, { maxLength: 7 }) }),
   }),
-  fc.record({ kind: fc.constant('founded' as const), clusterId: text }),
   fc.record({
     kind: fc.constant('report' as const),
     applied: index,

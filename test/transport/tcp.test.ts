@@ -175,7 +175,7 @@ describe('what networks do', () => {
       2 * limits.reconnectMsMax + limits.connectTimeoutMs,
     );
     expect(left.transport.send(n2, 'control', founded('again'))).toBe(true);
-    await until(subject.clock, () => right.received.some(({ message }) => message.kind === 'founded'));
+    await until(subject.clock, () => right.received.some(({ message }) => message.kind === 'found'));
   });
 
   story('a machine that loses power is noticed by silence, and met again at its next boot', async (subject) => {
