@@ -10,14 +10,25 @@ export async function metricsRoutes(server: FastifyInstance, { store }: ApiOptio
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
   const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({ name, help, registers: [registry], collect() { this.set(read()); } });
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
   };
-  gauge('quorate_event_loop_delay_p99_seconds', 'Event-loop delay, 99th percentile since the last scrape.', () => takeP99(delay));
+  gauge('quorate_event_loop_delay_p99_seconds', 'Event-loop delay, 99th percentile since the last scrape.', () =>
+    takeP99(delay),
+  );
   gauge('quorate_term', 'Raft term.', () => store.status.replica?.term ?? 0);
   gauge('quorate_is_leader', '1 on the leader.', () => (store.status.replica?.role === 'leader' ? 1 : 0));
   gauge('quorate_commit_index', 'Last committed entry.', () => store.status.replica?.commit ?? 0);
   gauge('quorate_applied_index', 'Last applied entry.', () => store.status.replica?.applied ?? 0);
-  gauge('quorate_ready', '1 when the node can serve linearizable reads and writes.', () => (store.status.ready ? 1 : 0));
+  gauge('quorate_ready', '1 when the node can serve linearizable reads and writes.', () =>
+    store.status.ready ? 1 : 0,
+  );
   gauge('quorate_recovering', '1 while the node lacks log entries that it once promised.', () =>
     store.status.replica?.lostPromise == null ? 0 : 1,
   );

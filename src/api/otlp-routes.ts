@@ -27,7 +27,10 @@ export async function otlpRoutes(server: FastifyInstance, { store, logger }: Api
   server.post('/v1/traces', async (request, reply) => {
     const encoding = encodingOf(request);
     if (encoding === null) {
-      throw new QuorateError('unsupported-media-type', 'Content-Type must be application/x-protobuf or application/json');
+      throw new QuorateError(
+        'unsupported-media-type',
+        'Content-Type must be application/x-protobuf or application/json',
+      );
     }
     const reservation = admission.admit(expectedBytes(request));
     if (reservation === null) {
@@ -39,7 +42,11 @@ export async function otlpRoutes(server: FastifyInstance, { store, logger }: Api
       const body = await inflate(received, request.headers['content-encoding']);
       reservation.grow(body.length);
       const { rejected, firstReason } = await store.write(encoding === 'json' ? fromJson(body) : body);
-      return await answer(reply.code(200), encoding, exportResponse(encoding, { rejectedSpans: rejected, message: firstReason ?? '' }));
+      return await answer(
+        reply.code(200),
+        encoding,
+        exportResponse(encoding, { rejectedSpans: rejected, message: firstReason ?? '' }),
+      );
     } finally {
       reservation.release();
     }

@@ -27,7 +27,10 @@ export async function inflate(body: Uint8Array, encoding: string | undefined): P
   const coding = encoding?.trim().toLowerCase() ?? 'identity';
   if (coding === 'identity' || coding === '') return body;
   if (coding !== 'gzip') {
-    throw new QuorateError('unsupported-media-type', `Content-Encoding "${coding}" is not supported: send gzip or none`);
+    throw new QuorateError(
+      'unsupported-media-type',
+      `Content-Encoding "${coding}" is not supported: send gzip or none`,
+    );
   }
   try {
     return await gunzipAsync(body, { maxOutputLength: limits.requestBytesMax });

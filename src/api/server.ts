@@ -22,7 +22,11 @@ export async function createServer(options: ApiOptions): Promise<FastifyInstance
   });
   server.setErrorHandler((error, _request, reply) => sendError(reply, error, options.logger));
   server.setNotFoundHandler((request, reply) =>
-    sendError(reply, new QuorateError('not-found', `there is nothing at ${request.method} ${request.url}`), options.logger),
+    sendError(
+      reply,
+      new QuorateError('not-found', `there is nothing at ${request.method} ${request.url}`),
+      options.logger,
+    ),
   );
   await server.register(otlpRoutes, options);
   await server.register(traceRoutes, options);

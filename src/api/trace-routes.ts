@@ -8,19 +8,22 @@ import type { ApiOptions } from './api-options.ts';
 const protobuf = 'application/x-protobuf';
 
 export async function traceRoutes(server: FastifyInstance, { store, executor }: ApiOptions): Promise<void> {
-  server.get<{ Params: { traceId: string }; Querystring: { consistency?: string } }>('/api/v1/traces/:traceId', async (request, reply) => {
-    const traceId = parseTraceId(request.params.traceId);
-    const consistency = parseConsistency(request.query.consistency);
-    const { trace, applied } = await store.read(traceId, consistency);
-    void reply.headers({
-      'quorate-node': store.status.id,
-      'quorate-consistency': consistency,
-      'quorate-applied-index': String(applied),
-    });
-    if (trace === null) throw new QuorateError('not-found', `no span of trace ${request.params.traceId} is stored`);
-    if (wantsProtobuf(request.headers.accept)) return reply.type(protobuf).send(trace);
-    return reply.type('application/json').send(await executor.run(encodingJson(trace)));
-  });
+  server.get<{ Params: { traceId: string }; Querystring: { consistency?: string } }>(
+    '/api/v1/traces/:traceId',
+    async (request, reply) => {
+      const traceId = parseTraceId(request.params.traceId);
+      const consistency = parseConsistency(request.query.consistency);
+      const { trace, applied } = await store.read(traceId, consistency);
+      void reply.headers({
+        'quorate-node': store.status.id,
+        'quorate-consistency': consistency,
+        'quorate-applied-index': String(applied),
+      });
+      if (trace === null) throw new QuorateError('not-found', `no span of trace ${request.params.traceId} is stored`);
+      if (wantsProtobuf(request.headers.accept)) return reply.type(protobuf).send(trace);
+      return reply.type('application/json').send(await executor.run(encodingJson(trace)));
+    },
+  );
 }
 
 function parseTraceId(text: string): Uint8Array {
@@ -39,6 +42,8 @@ function parseConsistency(text: string | undefined): Consistency {
 /** JSON is for people and the default; protobuf goes to who asks for it and not for JSON first. */
 function wantsProtobuf(accept: string | undefined): boolean {
   const types = accept?.split(',').map((part) => part.split(';')[0]?.trim().toLowerCase()) ?? [];
-  const wanted = types.find((type) => type === 'application/json' || type === protobuf || type === 'application/protobuf');
+  const wanted = types.find(
+    (type) => type === 'application/json' || type === protobuf || type === 'application/protobuf',
+  );
   return wanted !== undefined && wanted !== 'application/json';
 }

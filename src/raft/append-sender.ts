@@ -58,7 +58,8 @@ export class AppendSender {
       do {
         if (!this.#options.stillLeads(range.term)) return;
         const entries =
-          this.#cached(rest) ?? (await this.#options.log.readRange(asIndex(rest.previousIndex + 1), rest.lastIndex, limits.appendBytesMax));
+          this.#cached(rest) ??
+          (await this.#options.log.readRange(asIndex(rest.previousIndex + 1), rest.lastIndex, limits.appendBytesMax));
         if (!this.#options.stillLeads(range.term)) return;
         this.#emit(rest, entries);
         const last = entries.at(-1);
@@ -66,14 +67,20 @@ export class AppendSender {
         rest = { ...rest, previousIndex: last.index, previousTerm: last.term };
       } while (rest.previousIndex < rest.lastIndex);
     } catch (error) {
-      this.#options.logger.error({ peer: range.to, from: rest.previousIndex + 1, error: String(error) }, 'cannot read entries for a follower');
+      this.#options.logger.error(
+        { peer: range.to, from: rest.previousIndex + 1, error: String(error) },
+        'cannot read entries for a follower',
+      );
       this.#options.failed(range.to);
     }
   }
 
   #emit(range: AppendRange, entries: readonly Entry[]): void {
     const first = entries[0];
-    invariant(first === undefined || first.index === range.previousIndex + 1, 'an append must begin right after its previous index (bug E14)');
+    invariant(
+      first === undefined || first.index === range.previousIndex + 1,
+      'an append must begin right after its previous index (bug E14)',
+    );
     const { lastIndex: _, ...append } = range;
     this.#options.send({ ...append, entries });
   }

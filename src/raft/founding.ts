@@ -69,7 +69,9 @@ export class Founder {
     const others = members.filter((member) => member !== node);
     const founded = [...this.#connected.values()].find((hello) => hello.clusterId !== null);
     if (clusterId !== null) {
-      this.#wait(`this node belongs to cluster ${clusterId} but lost its log: waiting for a member to bring the founding record`);
+      this.#wait(
+        `this node belongs to cluster ${clusterId} but lost its log: waiting for a member to bring the founding record`,
+      );
       return;
     }
     if (founded !== undefined) {
@@ -81,7 +83,10 @@ export class Founder {
     }
     if (members.toSorted()[0] !== node || !others.every((other) => this.#connected.has(other))) return;
     this.#settled = true;
-    const voters = [this.#options.replica, ...others.flatMap((other) => this.#connected.get(other)?.replica ?? [])].toSorted();
+    const voters = [
+      this.#options.replica,
+      ...others.flatMap((other) => this.#connected.get(other)?.replica ?? []),
+    ].toSorted();
     const minted: Founding = { clusterId: Buffer.from(random.bytes(16)).toString('hex'), voters };
     this.#options.logger.info({ clusterId: minted.clusterId, voters }, 'founded the cluster');
     void this.#options.found(minted);

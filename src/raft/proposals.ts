@@ -75,7 +75,8 @@ export class Proposals {
   tick(): void {
     const due = this.#options.clock.monotonicMs() - this.#options.retryMs;
     for (const pending of this.#pending.values()) {
-      if (pending.term !== null && pending.term === this.#leaderTerm && pending.sentAtMs <= due) this.#transmit(pending);
+      if (pending.term !== null && pending.term === this.#leaderTerm && pending.sentAtMs <= due)
+        this.#transmit(pending);
     }
   }
 

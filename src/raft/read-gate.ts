@@ -110,7 +110,11 @@ export class ReadGate {
   close(): void {
     this.#closed = true;
     this.#cancelRetry();
-    const everybody = [...this.#joining, ...(this.#asking?.readers ?? []), ...this.#waiting.flatMap((group) => [...group.readers])];
+    const everybody = [
+      ...this.#joining,
+      ...(this.#asking?.readers ?? []),
+      ...this.#waiting.flatMap((group) => [...group.readers]),
+    ];
     for (const reader of everybody) {
       reader.cancelDeadline();
       reader.give(this.#options.unavailable());

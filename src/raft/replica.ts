@@ -317,7 +317,9 @@ export class Replica {
     for (const { requestId, index } of ready.reads) this.#reads.answered(requestId, index);
     this.#announceLeader();
     if (this.#applied < this.#core.commit) {
-      this.#applying ??= this.#applyCommitted().catch(this.#fatal).finally(() => (this.#applying = null));
+      this.#applying ??= this.#applyCommitted()
+        .catch(this.#fatal)
+        .finally(() => (this.#applying = null));
     }
   }
 
@@ -331,7 +333,10 @@ export class Replica {
       }, this.#fatal);
     }
     for (const write of ready.writes) this.#options.log.stage(write);
-    if (ready.writes.length > 0) this.#flushing ??= this.#flush().catch(this.#fatal).finally(() => (this.#flushing = null));
+    if (ready.writes.length > 0)
+      this.#flushing ??= this.#flush()
+        .catch(this.#fatal)
+        .finally(() => (this.#flushing = null));
   }
 
   /** Writes the log, batch after batch, each followed by the hard state that promises it. */

@@ -24,7 +24,10 @@ export interface LookupOptions {
 const readsAtOnce = 2;
 
 /** The trace as OTLP TracesData bytes, from what this node has applied; null when it has no span of it. Rejects with `DamagedError`. */
-export async function lookUpTrace(traceId: Uint8Array, { log, index, codec, executor }: LookupOptions): Promise<Uint8Array | null> {
+export async function lookUpTrace(
+  traceId: Uint8Array,
+  { log, index, codec, executor }: LookupOptions,
+): Promise<Uint8Array | null> {
   const fingerprint = fingerprintOf(traceId);
   const blocks = await index.lookup(fingerprint);
   const slices: Uint8Array[] = [];
@@ -32,7 +35,8 @@ export async function lookUpTrace(traceId: Uint8Array, { log, index, codec, exec
     const entry = await log.read(block);
     slices.push(...new BlockReader(entry.payload, codec).slicesOf(fingerprint));
   };
-  for (let at = 0; at < blocks.length; at += readsAtOnce) await Promise.all(blocks.slice(at, at + readsAtOnce).map(readBlock));
+  for (let at = 0; at < blocks.length; at += readsAtOnce)
+    await Promise.all(blocks.slice(at, at + readsAtOnce).map(readBlock));
   try {
     const trace = await executor.run(mergingTrace(slices, traceId));
     return trace.length === 0 ? null : trace;

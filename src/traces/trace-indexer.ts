@@ -100,7 +100,12 @@ export class TraceIndexer {
     if (this.#rebuilding !== null || this.#stopped) return;
     this.#options.logger.warn({}, `the index is rebuilt from the log: ${fault}`);
     this.#rebuilding = this.#replay()
-      .catch((error: unknown) => this.#options.logger.error({ error: errorOf(error).message }, 'the index could not be rebuilt; restart this node'))
+      .catch((error: unknown) =>
+        this.#options.logger.error(
+          { error: errorOf(error).message },
+          'the index could not be rebuilt; restart this node',
+        ),
+      )
       .then(() => {
         if (this.#index.applied === this.#applied) this.#rebuilding = null;
       });
@@ -126,7 +131,10 @@ export class TraceIndexer {
     try {
       await this.#index.maybeFlush();
     } catch (error) {
-      this.#options.logger.error({ error: errorOf(error).message }, 'the index could not be flushed; it stays in memory until it can');
+      this.#options.logger.error(
+        { error: errorOf(error).message },
+        'the index could not be flushed; it stays in memory until it can',
+      );
     }
   }
 

@@ -5,7 +5,17 @@
 import { errorOf, QuorateError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
-import { asBootId, asIndex, emptyLog, type Entry, type LogIndex, type NodeId, nodeIdOf, type ReplicaId, replicaIdOf } from '../raft/core/types.ts';
+import {
+  asBootId,
+  asIndex,
+  emptyLog,
+  type Entry,
+  type LogIndex,
+  type NodeId,
+  nodeIdOf,
+  type ReplicaId,
+  replicaIdOf,
+} from '../raft/core/types.ts';
 import { majority } from '../raft/core/quorum.ts';
 import { Founder } from '../raft/founding.ts';
 import { Replica, type ReplicaStatus } from '../raft/replica.ts';
@@ -114,11 +124,17 @@ export class TraceStore {
     const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
     const log = await BlockLog.open({ keyValue });
     if (log.opened.reason !== null) {
-      logger.warn({ dropped: log.opened.dropped, end: log.last.index }, `the log was cut at its first fault: ${log.opened.reason}`);
+      logger.warn(
+        { dropped: log.opened.dropped, end: log.last.index },
+        `the log was cut at its first fault: ${log.opened.reason}`,
+      );
     }
     if (hardState.state === null) {
       if (hardState.problem === 'unreadable' || log.base !== null) {
-        logger.error({}, 'the hard state is lost: this data directory is a new incarnation and no longer a voter (protocol A3)');
+        logger.error(
+          {},
+          'the hard state is lost: this data directory is a new incarnation and no longer a voter (protocol A3)',
+        );
       }
       await hardState.write({
         clusterId: null,
@@ -160,14 +176,28 @@ export class TraceStore {
   /** Hard state and log name the same cluster, and its configuration lists this incarnation. */
   get #belongs(): boolean {
     const { base } = this.#log;
-    return base !== null && base.clusterId === this.#hardState.state?.clusterId && base.configuration.voters.includes(this.#self);
+    return (
+      base !== null &&
+      base.clusterId === this.#hardState.state?.clusterId &&
+      base.configuration.voters.includes(this.#self)
+    );
   }
 
   #newFounder(): Founder {
     const { node, members, platform, logger } = this.#options;
-    const found = (founding: Founding): Promise<void> => this.#found(founding).catch((error: unknown) => this.#fatal(errorOf(error)));
+    const found = (founding: Founding): Promise<void> =>
+      this.#found(founding).catch((error: unknown) => this.#fatal(errorOf(error)));
     const clusterId = this.#hardState.state?.clusterId ?? this.#log.clusterId;
-    return new Founder({ node, replica: this.#self, clusterId, members: [...members.keys()], clock: platform.clock, random: platform.random, logger, found });
+    return new Founder({
+      node,
+      replica: this.#self,
+      clusterId,
+      members: [...members.keys()],
+      clock: platform.clock,
+      random: platform.random,
+      logger,
+      found,
+    });
   }
 
   /** Syncs the founding record, then takes part. */
@@ -276,7 +306,8 @@ export class TraceStore {
   /** A founded member that listed an empty node, by this very incarnation, brings it the founding record (protocol B1). */
   #offerFounding(hello: Hello): void {
     const { base } = this.#log;
-    if (this.#running === null || base === null || hello.founded || !base.configuration.voters.includes(hello.replica)) return;
+    if (this.#running === null || base === null || hello.founded || !base.configuration.voters.includes(hello.replica))
+      return;
     const founding: Founding = { clusterId: base.clusterId, voters: base.configuration.voters };
     this.#options.transport.send(hello.node, 'control', { kind: 'found', founding });
   }
@@ -293,7 +324,8 @@ export class TraceStore {
     const replica = this.#running?.replica;
     switch (message.kind) {
       case 'raft':
-        if (message.message.from === hello.replica && message.message.to === this.#self) replica?.receive(message.message);
+        if (message.message.from === hello.replica && message.message.to === this.#self)
+          replica?.receive(message.message);
         return;
       case 'forward':
         if (this.#isWholeBlock(hello, message.payload)) replica?.receiveForward(message.term, message.payload);
@@ -315,7 +347,10 @@ export class TraceStore {
       new BlockReader(payload, this.#options.platform.codec).verifyFrames();
       return true;
     } catch (error) {
-      this.#options.logger.error({ peer: from.node, error: errorOf(error).message }, 'a forwarded block is damaged and was dropped');
+      this.#options.logger.error(
+        { peer: from.node, error: errorOf(error).message },
+        'a forwarded block is damaged and was dropped',
+      );
       return false;
     }
   }
@@ -379,13 +414,17 @@ export class TraceStore {
   get status(): StoreStatus {
     const replica = this.#running?.replica.status ?? null;
     const base = this.#log.base;
-    const waiting = this.ready ? null : (this.#founder?.waiting ?? (replica?.leader == null ? 'no leader' : 'bringing the index up to date'));
+    const waiting = this.ready
+      ? null
+      : (this.#founder?.waiting ?? (replica?.leader == null ? 'no leader' : 'bringing the index up to date'));
     const voters = base?.configuration.voters ?? [];
     const followers = this.#running?.replica.followers ?? null;
     const members = [...this.#options.members].map(([id, address]): MemberStatus => {
       const peer = this.#peers.get(id);
       const self = id === this.#options.node;
-      const known = self ? this.#self : (peer?.hello.replica ?? voters.find((voter) => nodeIdOf(voter) === id) ?? replicaIdOf(id, ''));
+      const known = self
+        ? this.#self
+        : (peer?.hello.replica ?? voters.find((voter) => nodeIdOf(voter) === id) ?? replicaIdOf(id, ''));
       const leads = replica?.leader === known;
       return {
         id,

@@ -23,7 +23,15 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'quorate-api-'));
   const any = { host: '127.0.0.1', port: 0 };
   node = await startNode(
-    { id: 'n1', data: directory, cluster: new Map([['n1', any]]), mode: 'cp', http: any, peer: any, logLevel: 'silent' },
+    {
+      id: 'n1',
+      data: directory,
+      cluster: new Map([['n1', any]]),
+      mode: 'cp',
+      http: any,
+      peer: any,
+      logLevel: 'silent',
+    },
     silentLogger,
   );
   url = `http://127.0.0.1:${node.http.port}`;
@@ -35,7 +43,11 @@ afterAll(async () => {
 });
 
 function post(body: Uint8Array | string, headers: Record<string, string>): Promise<Response> {
-  return fetch(`${url}/v1/traces`, { method: 'POST', headers, body: typeof body === 'string' ? body : new Uint8Array(body) });
+  return fetch(`${url}/v1/traces`, {
+    method: 'POST',
+    headers,
+    body: typeof body === 'string' ? body : new Uint8Array(body),
+  });
 }
 
 const exportOf = (traceId: string, spanId: string, rest: object = {}): string =>
@@ -44,11 +56,17 @@ const exportOf = (traceId: string, spanId: string, rest: object = {}): string =>
 describe('POST /v1/traces', () => {
   test('protobuf: 200, empty message, same encoding', async () => {
     const answer = await post(smallExport(random, { spans: 3 }).body, protobuf);
-    expect([answer.status, answer.headers.get('content-type'), (await answer.arrayBuffer()).byteLength]).toEqual([200, 'application/x-protobuf', 0]);
+    expect([answer.status, answer.headers.get('content-type'), (await answer.arrayBuffer()).byteLength]).toEqual([
+      200,
+      'application/x-protobuf',
+      0,
+    ]);
   });
 
   test('JSON, with parameters and any case of Content-Type: 200 and {}', async () => {
-    const answer = await post(exportOf('5b8efff798038103d269b633813fc60c', 'eee19b7ec3c1b174'), { 'content-type': 'Application/JSON; charset=utf-8' });
+    const answer = await post(exportOf('5b8efff798038103d269b633813fc60c', 'eee19b7ec3c1b174'), {
+      'content-type': 'Application/JSON; charset=utf-8',
+    });
     expect([answer.status, await answer.json()]).toEqual([200, {}]);
   });
 
@@ -68,7 +86,9 @@ describe('POST /v1/traces', () => {
     const bad = { traceId: '00', spanId: '0000000000000002', name: 'bad' };
     const answer = await post(JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [good, bad] }] }] }), json);
     expect(answer.status).toBe(200);
-    expect(await answer.json()).toEqual({ partialSuccess: { rejectedSpans: '1', errorMessage: expect.stringContaining('span 1') } });
+    expect(await answer.json()).toEqual({
+      partialSuccess: { rejectedSpans: '1', errorMessage: expect.stringContaining('span 1') },
+    });
     expect((await fetch(`${url}/api/v1/traces/${good.traceId}`)).status).toBe(200);
   });
 
@@ -79,7 +99,11 @@ describe('POST /v1/traces', () => {
     ['not gzip', () => post('plain', { ...protobuf, 'content-encoding': 'gzip' }), 400],
     ['another encoding', () => post('x', { ...protobuf, 'content-encoding': 'br' }), 415],
     ['another type', () => post('x', { 'content-type': 'text/plain' }), 415],
-    ['too large once inflated', () => post(gzipSync(Buffer.alloc(limits.requestBytesMax + 1)), { ...protobuf, 'content-encoding': 'gzip' }), 413],
+    [
+      'too large once inflated',
+      () => post(gzipSync(Buffer.alloc(limits.requestBytesMax + 1)), { ...protobuf, 'content-encoding': 'gzip' }),
+      413,
+    ],
   ] as const)('%s', async (_, send, status) => {
     const answer = await send();
     expect(answer.status).toBe(status);
@@ -101,7 +125,10 @@ describe('POST /v1/traces', () => {
 describe('GET /api/v1/traces/:traceId', () => {
   const traceId = 'abcdefabcdefabcdefabcdefabcdef01';
   beforeAll(async () => {
-    const span = exportOf(traceId, '00000000000000aa', { startTimeUnixNano: '18446744073709551615', attributes: [{ key: 'n', value: { intValue: '9007199254740993' } }] });
+    const span = exportOf(traceId, '00000000000000aa', {
+      startTimeUnixNano: '18446744073709551615',
+      attributes: [{ key: 'n', value: { intValue: '9007199254740993' } }],
+    });
     expect((await post(span, json)).status).toBe(200);
     expect((await post(span, json)).status).toBe(200);
   });
@@ -161,7 +188,13 @@ describe('GET /api/v1/traces/:traceId', () => {
 describe('operations', () => {
   test('cluster, health and metrics', async () => {
     const cluster = (await (await fetch(`${url}/api/v1/cluster`)).json()) as Record<string, unknown>;
-    expect(cluster).toMatchObject({ mode: 'cp', id: 'n1', role: 'leader', leader: 'n1', members: [{ id: 'n1', voter: true, lagMs: 0 }] });
+    expect(cluster).toMatchObject({
+      mode: 'cp',
+      id: 'n1',
+      role: 'leader',
+      leader: 'n1',
+      members: [{ id: 'n1', voter: true, lagMs: 0 }],
+    });
     expect((await fetch(`${url}/livez`)).status).toBe(200);
     expect(await (await fetch(`${url}/metrics`)).text()).toContain('quorate_is_leader 1');
   });

@@ -22,7 +22,9 @@ export class DiskView {
     const lastWrite = file.before.at(-1);
     if (lastWrite === undefined || lastWrite !== this.#lastWrite) {
       const { slotBytes, slotCount } = hardStateSlots;
-      const slots = Array.from({ length: slotCount }, (_, slot) => file.bytes.subarray(slot * slotBytes, (slot + 1) * slotBytes));
+      const slots = Array.from({ length: slotCount }, (_, slot) =>
+        file.bytes.subarray(slot * slotBytes, (slot + 1) * slotBytes),
+      );
       this.#hardState = readHardState(slots).newest?.state ?? null;
       this.#lastWrite = lastWrite;
     }
@@ -35,7 +37,9 @@ export class DiskView {
     const record = this.#disk.peek('log', key);
     if (record === undefined) return null;
     const text = keyOf(key);
-    const pending = this.#disk.keyValue('log').history.some((batch) => !batch.durable && batch.writes.some((write) => write.key === text));
+    const pending = this.#disk
+      .keyValue('log')
+      .history.some((batch) => !batch.durable && batch.writes.some((write) => write.key === text));
     if (pending) return null;
     try {
       const { hash, term } = decodeEntry(record, asIndex(index));

@@ -49,7 +49,11 @@ async function many(count: number, from: number): Promise<void> {
 
 try {
   if (values.seeds === undefined) await one(numberOf('seed', values.seed ?? '1'));
-  else await many(numberOf('seeds', values.seeds), values.from === undefined ? Math.floor(Math.random() * 2 ** 31) : numberOf('from', values.from));
+  else
+    await many(
+      numberOf('seeds', values.seeds),
+      values.from === undefined ? Math.floor(Math.random() * 2 ** 31) : numberOf('from', values.from),
+    );
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(1);

@@ -134,7 +134,8 @@ export class Nemesis {
     const { nodes, network, random, note } = this.#options;
     const side = new Set(random.shuffle(nodes).slice(0, 1 + random.below(nodes.length - 1)));
     note(`split ${[...side].map((node) => node.id).join(' ')}`);
-    for (const left of nodes) for (const right of nodes) if (side.has(left) !== side.has(right)) network.cut(left.id, right.id);
+    for (const left of nodes)
+      for (const right of nodes) if (side.has(left) !== side.has(right)) network.cut(left.id, right.id);
     this.#healLater();
   }
 
@@ -164,7 +165,9 @@ export class Nemesis {
       duplicatePpm: random.below(150_000),
       delayMaxMs: random.between(2, 120),
     });
-    scheduler.after(random.between(500, 4_000), () => Object.assign(network.faults, { lossPpm: 0, duplicatePpm: 0, delayMaxMs: 4 }));
+    scheduler.after(random.between(500, 4_000), () =>
+      Object.assign(network.faults, { lossPpm: 0, duplicatePpm: 0, delayMaxMs: 4 }),
+    );
   }
 
   #stall(): void {

@@ -42,7 +42,12 @@ export class SimNetwork {
   readonly #cuts = new Set<string>();
   readonly counts = { sent: 0, delivered: 0, lost: 0, duplicated: 0 };
 
-  constructor(options: { scheduler: SimScheduler; random: SimRandom; witness: MessageWitness; note: (event: string) => void }) {
+  constructor(options: {
+    scheduler: SimScheduler;
+    random: SimRandom;
+    witness: MessageWitness;
+    note: (event: string) => void;
+  }) {
     this.#scheduler = options.scheduler;
     this.#random = options.random;
     this.#witness = options.witness;
@@ -86,7 +91,9 @@ export class SimNetwork {
 
   #connect(left: SimTransport, right: SimTransport): void {
     const blocked = (['control', 'bulk'] as const).some(
-      (channel) => this.isCut(left.hello.node, right.hello.node, channel) || this.isCut(right.hello.node, left.hello.node, channel),
+      (channel) =>
+        this.isCut(left.hello.node, right.hello.node, channel) ||
+        this.isCut(right.hello.node, left.hello.node, channel),
     );
     const connected = left.connectedTo(right);
     if (connected && blocked) {

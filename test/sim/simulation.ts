@@ -127,7 +127,9 @@ class Simulation {
   async run(): Promise<SimulationReport> {
     try {
       for (const node of this.#nodes) node.start();
-      await this.#until(5_000, 'the cluster is founded', () => this.#stores().some(({ store }) => store.replicaStatus?.leader != null));
+      await this.#until(5_000, 'the cluster is founded', () =>
+        this.#stores().some(({ store }) => store.replicaStatus?.leader != null),
+      );
       for (let client = 1; client <= 4; client += 1) this.#workload.startClient(`client ${client}`);
       this.#nemesis.start();
       await this.#advance(this.#faultMs);
@@ -158,7 +160,8 @@ class Simulation {
     this.#workload.stop();
     const whole = this.#nodes.filter((node) => !this.#lost.has(node.id));
     const ready = (): boolean =>
-      whole.every((node) => node.store?.ready === true) && new Set(whole.map((node) => node.store?.replicaStatus?.applied)).size === 1;
+      whole.every((node) => node.store?.ready === true) &&
+      new Set(whole.map((node) => node.store?.replicaStatus?.applied)).size === 1;
     await this.#until(convergeMs, 'all nodes are ready and equal', ready);
     for (const target of this.#storesOf(whole)) {
       for (const trace of this.#workload.traces) await this.#readFinally(target, trace);
@@ -197,11 +200,17 @@ class Simulation {
       },
     });
     this.#checkGuards();
-    if (!done) throw new Violation(`L1: within ${patienceMs} ms it did not come true that ${what}${this.#describeNodes()}`);
+    if (!done)
+      throw new Violation(`L1: within ${patienceMs} ms it did not come true that ${what}${this.#describeNodes()}`);
   }
 
   #describeNodes(): string {
-    return this.#nodes.map(({ id, store }) => `\n  ${id}: ${JSON.stringify(store?.status.waiting)} ${JSON.stringify(store?.replicaStatus)}`).join('');
+    return this.#nodes
+      .map(
+        ({ id, store }) =>
+          `\n  ${id}: ${JSON.stringify(store?.status.waiting)} ${JSON.stringify(store?.replicaStatus)}`,
+      )
+      .join('');
   }
 
   /** After every event: the invariants that need only a look. True stops the run: something is broken. */
@@ -212,7 +221,8 @@ class Simulation {
         if (boot == null || status == null) continue;
         this.#witness.status(id, boot.name, status);
         if (status.lostPromise !== null) this.#marks.add('recovering voter');
-        else if (this.#damaged.has(id) && !this.#lost.has(id) && status.applied >= this.#witness.highestCommitted) this.#damaged.delete(id);
+        else if (this.#damaged.has(id) && !this.#lost.has(id) && status.applied >= this.#witness.highestCommitted)
+          this.#damaged.delete(id);
         if (status.last < (this.#lastIndex.get(boot.name) ?? 0)) this.#marks.add('conflict truncation');
         this.#lastIndex.set(boot.name, status.last);
       }

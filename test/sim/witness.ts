@@ -56,11 +56,18 @@ export class Witness {
     }
     if (hardState.term > raft.term) return;
     if (raft.type === 'vote') demand(hardState.vote === raft.from, `P1: ${who} left before its own vote was durable`);
-    if (raft.type === 'vote-reply' && raft.granted) demand(hardState.vote === raft.to, `P1: ${who} left before the vote was durable`);
+    if (raft.type === 'vote-reply' && raft.granted)
+      demand(hardState.vote === raft.to, `P1: ${who} left before the vote was durable`);
     if (raft.type === 'append-reply' && raft.result.accepted && raft.result.match > 0) {
       const { match } = raft.result;
-      demand(this.#damaged.has(from.node) || disk.entry(match) !== null, `P2: ${who} acknowledged entry ${match}, which is not on its disk`);
-      demand(hardState.promised.index >= match || hardState.promised.term > (disk.entry(match)?.term ?? 0), `P2: ${who} acknowledged entry ${match}, which it had not promised`);
+      demand(
+        this.#damaged.has(from.node) || disk.entry(match) !== null,
+        `P2: ${who} acknowledged entry ${match}, which is not on its disk`,
+      );
+      demand(
+        hardState.promised.index >= match || hardState.promised.term > (disk.entry(match)?.term ?? 0),
+        `P2: ${who} acknowledged entry ${match}, which it had not promised`,
+      );
     }
   }
 
@@ -96,31 +103,51 @@ export class Witness {
     this.#commitRule(id, boot, replica);
     if (role !== 'leader' || replica.leader === null) return;
     const known = this.#leaders.get(term);
-    demand(known === undefined || known === replica.leader, `S2: ${known} and ${replica.leader} both lead term ${term}`);
+    demand(
+      known === undefined || known === replica.leader,
+      `S2: ${known} and ${replica.leader} both lead term ${term}`,
+    );
     if (known !== undefined) return;
     this.#leaders.set(term, replica.leader);
     const committedBefore = [...this.#committed].findLast(([, entry]) => entry.term < term)?.[0] ?? 0;
-    demand(last > committedBefore, `S6: ${id} leads term ${term} with a log up to ${last}, without committed entry ${committedBefore}`);
+    demand(
+      last > committedBefore,
+      `S6: ${id} leads term ${term} with a log up to ${last}, without committed entry ${committedBefore}`,
+    );
   }
 
   /** A recovering replica keeps its promise until it holds that much again (protocol A2). */
   #promise(id: NodeId, { lostPromise }: ReplicaStatus): void {
     if (lostPromise === null) return;
     const kept = this.#disks.get(id)?.hardState()?.promised;
-    const still = kept !== undefined && (kept.term > lostPromise.term || (kept.term === lostPromise.term && kept.index >= lostPromise.index));
-    demand(still, `P3: ${id} is recovering entry ${lostPromise.index} of term ${lostPromise.term}, but its hard state promises only ${kept?.index}`);
+    const still =
+      kept !== undefined &&
+      (kept.term > lostPromise.term || (kept.term === lostPromise.term && kept.index >= lostPromise.index));
+    demand(
+      still,
+      `P3: ${id} is recovering entry ${lostPromise.index} of term ${lostPromise.term}, but its hard state promises only ${kept?.index}`,
+    );
   }
 
   /** What a hard state calls committed is on that disk as it was committed, or a restart would apply something else. */
   #persistedCommit(id: NodeId): void {
     const disk = this.#disks.get(id);
     const commit = disk?.hardState()?.commit;
-    if (disk === undefined || commit === undefined || this.#persistedCommits.get(id) === commit || this.#damaged.has(id)) return;
+    if (
+      disk === undefined ||
+      commit === undefined ||
+      this.#persistedCommits.get(id) === commit ||
+      this.#damaged.has(id)
+    )
+      return;
     this.#persistedCommits.set(id, commit);
     const known = this.#committed.get(commit);
     if (known === undefined) return;
     const held = disk.entry(commit);
-    demand(held?.hash === known.hash, `P8: the hard state of ${id} says that ${commit} is committed, but its disk holds ${held === null ? 'no' : 'another'} entry there`);
+    demand(
+      held?.hash === known.hash,
+      `P8: the hard state of ${id} says that ${commit} is committed, but its disk holds ${held === null ? 'no' : 'another'} entry there`,
+    );
   }
 
   /** A leader counts copies only of entries of its own term (thesis 3.6.2). */
@@ -130,8 +157,13 @@ export class Witness {
     const before = this.#leaderCommits.get(key);
     this.#leaderCommits.set(key, commit);
     if (before === undefined || commit === before) return;
-    const entry = this.#disks.get(id)?.entry(commit) ?? [...this.#disks.values()].map((disk) => disk.entry(commit)).find((held) => held?.term === term);
-    demand(entry?.term === term, `S7: ${id} leads term ${term} and committed entry ${commit} of term ${entry?.term} by counting`);
+    const entry =
+      this.#disks.get(id)?.entry(commit) ??
+      [...this.#disks.values()].map((disk) => disk.entry(commit)).find((held) => held?.term === term);
+    demand(
+      entry?.term === term,
+      `S7: ${id} leads term ${term} and committed entry ${commit} of term ${entry?.term} by counting`,
+    );
   }
 
   get leaderChanges(): number {

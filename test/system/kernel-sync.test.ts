@@ -37,7 +37,9 @@ async function run(plant?: Plant): Promise<Run> {
   const cluster = await LocalCluster.start({
     data: directory,
     wrapper: (id) => tracedInto(traceOf(id)),
-    ...(plant === undefined ? {} : { environment: { PLANT: JSON.stringify(plant), NODE_OPTIONS: `--import=${plantLoader}` } }),
+    ...(plant === undefined
+      ? {}
+      : { environment: { PLANT: JSON.stringify(plant), NODE_OPTIONS: `--import=${plantLoader}` } }),
   });
   const readyMs = Date.now();
   const acks: { startMs: number; endMs: number }[] = [];
@@ -76,11 +78,15 @@ function nodesThatSynced({ syncs }: Run, { startMs, endMs }: { startMs: number; 
 
 /** What a run did not sync, in words; empty when all is well. */
 function faults(result: Run): string[] {
-  const missing = result.acks.flatMap((ack, n) => (nodesThatSynced(result, ack) >= 2 ? [] : [`write ${n} was acknowledged before a majority synced`]));
+  const missing = result.acks.flatMap((ack, n) =>
+    nodesThatSynced(result, ack) >= 2 ? [] : [`write ${n} was acknowledged before a majority synced`],
+  );
   const [from, to] = result.foundedMs;
   result.syncs.forEach((node, n) => {
-    if (!node.some((sync) => isLog(sync) && sync.endedMs >= from && sync.endedMs <= to)) missing.push(`node ${n + 1} was ready before it synced its founding record`);
-    if (!node.some((sync) => /\/index\/\d+\.log$/.test(sync.path))) missing.push(`node ${n + 1} never synced its index`);
+    if (!node.some((sync) => isLog(sync) && sync.endedMs >= from && sync.endedMs <= to))
+      missing.push(`node ${n + 1} was ready before it synced its founding record`);
+    if (!node.some((sync) => /\/index\/\d+\.log$/.test(sync.path)))
+      missing.push(`node ${n + 1} never synced its index`);
   });
   return missing;
 }
@@ -90,8 +96,22 @@ test('every acknowledgement comes after a majority synced log and hard state', a
 });
 
 const dropped: [string, Plant][] = [
-  ['the log', { file: 'src/store/block-log.ts', find: 'batch(operations, { sync: true })', replace: 'batch(operations, { sync: false })' }],
-  ['the index', { file: 'src/store/trace-index.ts', find: '.batch(operations, { sync: true })', replace: '.batch(operations, { sync: false })' }],
+  [
+    'the log',
+    {
+      file: 'src/store/block-log.ts',
+      find: 'batch(operations, { sync: true })',
+      replace: 'batch(operations, { sync: false })',
+    },
+  ],
+  [
+    'the index',
+    {
+      file: 'src/store/trace-index.ts',
+      find: '.batch(operations, { sync: true })',
+      replace: '.batch(operations, { sync: false })',
+    },
+  ],
   ['the hard state', { file: 'src/platform/real/slot-file.ts', find: 'await this.#handle.datasync();', replace: '' }],
 ];
 test.each(dropped)('without the sync of %s the check fails', async (_, plant) => {

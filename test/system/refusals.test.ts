@@ -58,11 +58,17 @@ test('a port that is taken', async () => {
   const busy = cluster.node('n1');
   const http = new LocalNode({ ...(await lone(join(directory, 'a'))).options, http: busy.http.replace('http://', '') });
   const first = await endOf(http);
-  expect(first).toEqual({ end: 'exit code 1', sentences: [expect.stringMatching(/^--http .* is taken: stop what listens there/)] });
+  expect(first).toEqual({
+    end: 'exit code 1',
+    sentences: [expect.stringMatching(/^--http .* is taken: stop what listens there/)],
+  });
   const free = await lone(join(directory, 'b'));
   const peer = new LocalNode({ ...free.options, peer: busy.peer, cluster: `n1=${busy.peer}` });
   const second = await endOf(peer);
-  expect(second).toEqual({ end: 'exit code 1', sentences: [expect.stringMatching(/^--peer .* is taken: stop what listens there/)] });
+  expect(second).toEqual({
+    end: 'exit code 1',
+    sentences: [expect.stringMatching(/^--peer .* is taken: stop what listens there/)],
+  });
 });
 
 test('a node id that is not in --cluster', async () => {
@@ -102,12 +108,18 @@ test('a disk that is full, one that cannot be written, and a file in the place o
 
   const readOnly = mounted('read-only', 'ro');
   const onReadOnly = await endOf(await lone(join(readOnly, 'n1')));
-  expect(onReadOnly).toEqual({ end: 'exit code 1', sentences: [expect.stringMatching(/cannot be written|read-only/i)] });
+  expect(onReadOnly).toEqual({
+    end: 'exit code 1',
+    sentences: [expect.stringMatching(/cannot be written|read-only/i)],
+  });
 
   const file = join(directory, 'file');
   writeFileSync(file, 'not a directory');
   const onFile = await endOf(await lone(file));
-  expect(onFile).toEqual({ end: 'exit code 1', sentences: [expect.stringMatching(/is a file.*choose a directory for --data/)] });
+  expect(onFile).toEqual({
+    end: 'exit code 1',
+    sentences: [expect.stringMatching(/is a file.*choose a directory for --data/)],
+  });
 });
 
 test('two of three emptied: they do not erase the third, and say what helps (protocol B1)', async () => {

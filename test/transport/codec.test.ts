@@ -84,16 +84,7 @@ describe('messages', () => {
   });
 
   it('any header in a valid frame is a message or a FrameError', () => {
-    const kinds = fc.constantFrom(
-      'raft',
-      'forward',
-      'found',
-      'report',
-      'hello',
-      'append',
-      'vote',
-      '__proto__',
-    );
+    const kinds = fc.constantFrom('raft', 'forward', 'found', 'report', 'hello', 'append', 'vote', '__proto__');
     const value = fc.oneof(fc.anything({ withBigInt: false, maxDepth: 2 }), kinds);
     const header = fc.record(
       {

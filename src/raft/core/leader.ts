@@ -101,7 +101,13 @@ export class Leader {
     if (progress === undefined) return;
     const commit = asIndex(Math.min(progress.match, this.#context.log.commit));
     progress.commitTold = commit;
-    this.#context.send({ ...this.#envelope(peer), type: 'heartbeat', session: progress.session, round: this.#reads.round, commit });
+    this.#context.send({
+      ...this.#envelope(peer),
+      type: 'heartbeat',
+      session: progress.session,
+      round: this.#reads.round,
+      commit,
+    });
   }
 
   /** The end of one turn: starts a read round if somebody waits for one, tells idle followers a new commit index (bug L14). */
@@ -167,7 +173,9 @@ export class Leader {
   /** Commits what a majority holds durably, this replica's own disk included only when it does (thesis 3.6.2, bugs E1, E10). */
   advanceCommit(): void {
     const { log, self, term, configuration } = this.#context;
-    const matches = configuration.voters.map((voter) => (voter === self ? log.durable : (this.#progress.get(voter)?.match ?? 0)));
+    const matches = configuration.voters.map((voter) =>
+      voter === self ? log.durable : (this.#progress.get(voter)?.match ?? 0),
+    );
     const reached = asIndex(reachedByMajority(matches));
     if (reached <= log.commit || log.termAt(reached) !== term) return;
     const first = log.termAt(log.commit) !== term;
@@ -179,7 +187,8 @@ export class Leader {
   read(requestId: string, from: ReplicaId): void {
     const { log, term } = this.#context;
     const committedInTerm = log.termAt(log.commit) === term;
-    if (!this.#reads.add(requestId, from, committedInTerm ? log.commit : null)) this.#context.answer({ requestId, from }, null);
+    if (!this.#reads.add(requestId, from, committedInTerm ? log.commit : null))
+      this.#context.answer({ requestId, from }, null);
   }
 
   #confirmReads(): void {
@@ -194,7 +203,9 @@ export class Leader {
   /** Did a majority answer since the last call? (Check-quorum, thesis 6.2.) */
   checkQuorum(): boolean {
     const { self, configuration } = this.#context;
-    const active = configuration.voters.filter((voter) => voter === self || this.#progress.get(voter)?.recentlyActive === true);
+    const active = configuration.voters.filter(
+      (voter) => voter === self || this.#progress.get(voter)?.recentlyActive === true,
+    );
     for (const progress of this.#progress.values()) progress.recentlyActive = false;
     return active.length >= majority(configuration.voters.length);
   }

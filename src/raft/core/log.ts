@@ -99,7 +99,10 @@ export class RaftLog {
    */
   tryAppend(previousIndex: LogIndex, previousTerm: Term, entries: readonly Entry[]): LogIndex | null {
     entries.forEach((entry, offset) => {
-      invariant(entry.index === previousIndex + 1 + offset, 'entries of an append must follow its previous index (bug E14)');
+      invariant(
+        entry.index === previousIndex + 1 + offset,
+        'entries of an append must follow its previous index (bug E14)',
+      );
     });
     if (this.termAt(previousIndex) !== previousTerm) return null;
     const matched = asIndex(previousIndex + entries.length);
@@ -136,9 +139,12 @@ export class RaftLog {
     invariant(entry.index === this.#last.index + 1, `entry ${entry.index} does not follow ${this.#last.index}`);
     invariant(entry.term >= this.#last.term, `term ${entry.term} of entry ${entry.index} is below the term before it`);
     if (this.#last.hash !== '' && entry.previousHash !== this.#last.hash) {
-      throw new InvariantError(`entry ${entry.index} does not chain to this node's entry ${this.#last.index}: the logs diverged`);
+      throw new InvariantError(
+        `entry ${entry.index} does not chain to this node's entry ${this.#last.index}: the logs diverged`,
+      );
     }
-    if (entry.term !== this.#last.term || this.#runs.length === 0) this.#runs.push({ term: entry.term, first: entry.index });
+    if (entry.term !== this.#last.term || this.#runs.length === 0)
+      this.#runs.push({ term: entry.term, first: entry.index });
     this.#recent.set(entry.index, { hash: entry.hash, bytes: entry.payload.length });
     this.#recent.delete(asIndex(Math.max(0, entry.index - recentMax)));
     this.#last = { index: entry.index, term: entry.term, hash: entry.hash };

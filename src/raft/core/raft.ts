@@ -10,7 +10,17 @@
 import { InvariantError, invariant } from './invariant.ts';
 import { Leader } from './leader.ts';
 import { RaftLog, type LogWrite, type TermRun } from './log.ts';
-import type { Append, Heartbeat, Message, OutgoingMessage, PreVote, PreVoteReply, ReadIndex, Vote, VoteReply } from './message.ts';
+import type {
+  Append,
+  Heartbeat,
+  Message,
+  OutgoingMessage,
+  PreVote,
+  PreVoteReply,
+  ReadIndex,
+  Vote,
+  VoteReply,
+} from './message.ts';
 import type { Window } from './progress.ts';
 import { countVotes } from './quorum.ts';
 import {
@@ -34,7 +44,12 @@ export interface RaftOptions {
   readonly configuration: Configuration;
   readonly ballot: Ballot;
   /** The log as verified on disk. */
-  readonly log: { readonly base: LogPosition; readonly last: LogPosition; readonly runs: readonly TermRun[]; readonly commit: LogIndex };
+  readonly log: {
+    readonly base: LogPosition;
+    readonly last: LogPosition;
+    readonly runs: readonly TermRun[];
+    readonly commit: LogIndex;
+  };
   /** Set when the log lacks the tail this replica once promised: it is recovering (protocol A2). */
   readonly lostPromise: LogPosition | null;
   /** Election timeouts are drawn from [min, max] ticks; a heartbeat goes out every tick. */
@@ -187,7 +202,8 @@ export class Raft {
 
   #uncommittedBytes(): number {
     let bytes = 0;
-    for (let index = this.#log.commit + 1; index <= this.#log.last.index; index += 1) bytes += this.#log.bytesAt(asIndex(index));
+    for (let index = this.#log.commit + 1; index <= this.#log.last.index; index += 1)
+      bytes += this.#log.bytesAt(asIndex(index));
     return bytes;
   }
 
@@ -310,7 +326,12 @@ export class Raft {
   #onPreVote(message: PreVote): void {
     const granted =
       !this.#hearsLeader() && RaftLog.upToDate({ term: message.lastTerm, index: message.lastIndex }, this.#voteTail());
-    this.#send({ ...this.#envelope(message.from), type: 'pre-vote-reply', granted, campaignTerm: asTerm(message.term + 1) });
+    this.#send({
+      ...this.#envelope(message.from),
+      type: 'pre-vote-reply',
+      granted,
+      campaignTerm: asTerm(message.term + 1),
+    });
   }
 
   #onPreVoteReply(message: PreVoteReply): void {
@@ -407,10 +428,14 @@ export class Raft {
 
   /** A message of this term's leader arrived. */
   #follow(message: Append | Heartbeat): void {
-    if (this.#role.name === 'leader') throw new InvariantError(`two leaders in term ${this.#term}: ${this.#options.self} and ${message.from}`);
+    if (this.#role.name === 'leader')
+      throw new InvariantError(`two leaders in term ${this.#term}: ${this.#options.self} and ${message.from}`);
     if (this.#role.name !== 'follower') this.#role = { name: 'follower', leader: message.from };
     const known = this.#role.leader;
-    invariant(known === null || known === message.from, `two leaders in term ${this.#term}: ${known} and ${message.from}`);
+    invariant(
+      known === null || known === message.from,
+      `two leaders in term ${this.#term}: ${known} and ${message.from}`,
+    );
     this.#role.leader = message.from;
     this.#elapsed = 0;
     this.#session = Math.max(this.#session, message.session);
@@ -440,7 +465,12 @@ export class Raft {
   #onHeartbeat(message: Heartbeat): void {
     this.#follow(message);
     this.#followCommit(message.commit);
-    this.#send({ ...this.#envelope(message.from), type: 'heartbeat-reply', session: message.session, round: message.round });
+    this.#send({
+      ...this.#envelope(message.from),
+      type: 'heartbeat-reply',
+      session: message.session,
+      round: message.round,
+    });
   }
 
   /** The leader's commit index holds for this log as far as the two are known to be equal, no further (bug E15). */
