@@ -14,7 +14,7 @@ const config: KnipConfig = {
   ],
   project: ['src/**/*.ts!', 'cluster/**/*.ts!', 'bench/**/*.ts', 'demo/**/*.ts', 'test/**/*.ts'],
   ignoreExportsUsedInFile: { interface: true, type: true },
-  ignoreBinaries: ['make'],
+  ignoreBinaries: ['make', 'mount', 'umount'],
 };
 
 export default config;

@@ -160,7 +160,7 @@ export class TraceStore {
   }
 
   async #start(): Promise<void> {
-    const { transport, logger } = this.#options;
+    const { transport } = this.#options;
     if (this.#belongs) await this.#startReplica();
     else this.#founder = this.#newFounder();
     await transport.start(() => this.hello, {

@@ -70,16 +70,16 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** FNV-1a over text: enough to chain the entries of a test. */
-export function testHash(text: string): EntryHash {
+function testHash(text: string): EntryHash {
   let hash = 0x811c_9dc5;
   for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x0100_0193);
   return asHash((hash >>> 0).toString(16).padStart(8, '0'));
 }
 
-export const seal = (draft: Omit<Entry, 'hash'>): EntryHash =>
+const seal = (draft: Omit<Entry, 'hash'>): EntryHash =>
   testHash(`${draft.previousHash} ${draft.index} ${draft.term} ${draft.kind} ${draft.payloadHash}`);
 
-export const block = (text: string): Proposal => ({
+const block = (text: string): Proposal => ({
   kind: 'block',
   payload: encoder.encode(text),
   payloadHash: testHash(text),

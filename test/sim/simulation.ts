@@ -40,7 +40,7 @@ export interface SimulationReport {
 }
 
 /** A run that broke a rule. The message tells which, and the events before it. */
-export class SimulationFailure extends Error {
+class SimulationFailure extends Error {
   override readonly name = 'SimulationFailure';
 }
 

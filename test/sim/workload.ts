@@ -146,7 +146,7 @@ export class SimWorkload {
 }
 
 /** TracesData and ExportTraceServiceRequest are the same on the wire. */
-export function spanIdsOf(trace: Uint8Array | null): string[] {
+function spanIdsOf(trace: Uint8Array | null): string[] {
   if (trace === null) return [];
   const { spanCount, spans } = walkExport(trace, limits);
   return Array.from({ length: spanCount }, (_, span) => {

@@ -13,7 +13,7 @@ export interface Plant {
 }
 
 /** Exit code of a process whose plant did not take. */
-export const plantFailedCode = 97;
+const plantFailedCode = 97;
 
 const planted = process.env['PLANT'];
 if (planted !== undefined) {
@@ -23,7 +23,9 @@ if (planted !== undefined) {
     load(url, context, nextLoad) {
       const loaded = nextLoad(url, context);
       if (!url.endsWith(`/${file}`)) return loaded;
-      const pieces = String(loaded.source).split(find);
+      const { source } = loaded;
+      const text = typeof source === 'string' ? source : new TextDecoder().decode(source ?? new Uint8Array(0));
+      const pieces = text.split(find);
       if (pieces.length !== 2) {
         process.stderr.write(`plant: the piece occurs ${pieces.length - 1} times in ${file}\n`);
         process.exit(plantFailedCode);

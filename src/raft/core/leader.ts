@@ -3,7 +3,7 @@
  * Lives exactly as long as one term of leadership, so nothing of an earlier one can leak into it.
  */
 import { invariant } from './invariant.ts';
-import { type RaftLog } from './log.ts';
+import type { RaftLog } from './log.ts';
 import type { AppendReply, HeartbeatReply, OutgoingMessage } from './message.ts';
 import { Progress, type Window } from './progress.ts';
 import { majority, reachedByMajority } from './quorum.ts';
