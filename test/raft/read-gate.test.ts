@@ -1,5 +1,6 @@
 /** Readers that wait for a read index and for it to be applied (protocol D1; bugs R2, R6, R8). */
 import { beforeEach, expect, test } from 'vitest';
+import { errorOf } from '../../src/errors.ts';
 import { asIndex } from '../../src/raft/core/types.ts';
 import { ReadGate } from '../../src/raft/read-gate.ts';
 import { SimClock } from '../sim/platform/clock.ts';
@@ -29,7 +30,7 @@ beforeEach(() => {
 function read(name: string): void {
   gate.pass().then(
     (index) => seen.push(`${name} at ${index}`),
-    (error: Error) => seen.push(`${name} ${error.message}`),
+    (error: unknown) => seen.push(`${name} ${errorOf(error).message}`),
   );
 }
 const pass = (ms: number): Promise<void> => scheduler.run({ untilMs: scheduler.nowMs + ms });
