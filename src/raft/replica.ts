@@ -139,6 +139,8 @@ export class Replica {
     if (base === null || state === null) throw new Error('a replica starts only after its cluster is founded');
     const promisedHere = await log.positionAt(state.promised.index).catch(() => null);
     const kept = promisedHere?.term === state.promised.term && promisedHere.hash === state.promised.hash;
+    // A log that lost its promise may have fallen back to entries that were replaced by what was committed in their place:
+    // then the commit index of the hard state does not speak of them. What was applied has been found again by its hash.
     const core = new Raft({
       self: options.self,
       boot: options.boot,
@@ -148,7 +150,7 @@ export class Replica {
         base: base.position,
         last: log.last,
         runs: await log.termRuns(),
-        commit: asIndex(Math.max(options.applied, Math.min(state.commit, log.last.index))),
+        commit: kept ? asIndex(Math.max(options.applied, Math.min(state.commit, log.last.index))) : options.applied,
       },
       lostPromise: kept ? null : state.promised,
       electionTicksMin: limits.electionTicksMin,

@@ -8,6 +8,7 @@ import type { Platform } from '../platform/platform.ts';
 import {
   asBootId,
   asIndex,
+  type BootId,
   emptyLog,
   type Entry,
   type LogIndex,
@@ -97,11 +98,16 @@ export class TraceStore {
   readonly #self: ReplicaId;
   readonly #boot: string;
   readonly #peers = new Map<NodeId, Peer>();
-  /** Highest hard-state counter seen per replica: one that comes back with less was rolled back (protocol A3). */
-  readonly #counters = new Map<ReplicaId, number>();
+  /**
+   * Highest hard-state counter seen per replica, and in which run: one that comes back with less was rolled back (protocol
+   * A3). Within a run the counter only grows, but a hello may be overtaken by a report on another connection.
+   */
+  readonly #counters = new Map<ReplicaId, { readonly boot: BootId; readonly counter: number }>();
   /** Peers that will not talk to this node, with why. */
   readonly #refusals = new Map<NodeId, string>();
   #founder: Founder | null = null;
+  /** Under way, or done. */
+  #founding: Promise<void> | null = null;
   #running: Running | null = null;
   #caughtUpTo = asIndex(0);
   #stopped = false;
@@ -161,6 +167,7 @@ export class TraceStore {
 
   async #start(): Promise<void> {
     const { transport } = this.#options;
+    await this.#finishFounding();
     if (this.#belongs) await this.#startReplica();
     else this.#founder = this.#newFounder();
     await transport.start(() => this.hello, {
@@ -183,10 +190,24 @@ export class TraceStore {
     );
   }
 
+  /**
+   * A founding that was cut short: its record is synced, the hard state does not name the cluster yet. The record lists this
+   * very incarnation, so nobody has to be asked; and nobody could be, where the one that minted the cluster was cut short.
+   */
+  async #finishFounding(): Promise<void> {
+    const { base } = this.#log;
+    const { state } = this.#hardState;
+    if (base === null || state === null || state.clusterId !== null) return;
+    if (!base.configuration.voters.includes(this.#self)) return;
+    await this.#hardState.write({ ...state, clusterId: base.clusterId });
+  }
+
   #newFounder(): Founder {
     const { node, members, platform, logger } = this.#options;
-    const found = (founding: Founding): Promise<void> =>
-      this.#found(founding).catch((error: unknown) => this.#fatal(errorOf(error)));
+    const found = (founding: Founding): Promise<void> => {
+      this.#founding = this.#found(founding).catch((error: unknown) => this.#fatal(errorOf(error)));
+      return this.#founding;
+    };
     const clusterId = this.#hardState.state?.clusterId ?? this.#log.clusterId;
     return new Founder({
       node,
@@ -277,9 +298,9 @@ export class TraceStore {
       return `${hello.node} belongs to cluster ${hello.clusterId}, this is cluster ${own}: check --cluster and --data`;
     }
     if (!this.#options.members.has(hello.node)) return `${hello.node} is not in this node's --cluster`;
-    const seen = this.#counters.get(hello.replica) ?? 0;
-    if (hello.hardStateCounter < seen) {
-      return `the disk of ${hello.node} went back in time (hard state ${hello.hardStateCounter}, seen ${seen}): empty its --data so that it returns as a new member`;
+    const seen = this.#counters.get(hello.replica);
+    if (seen !== undefined && seen.boot !== hello.boot && hello.hardStateCounter < seen.counter) {
+      return `the disk of ${hello.node} went back in time (hard state ${hello.hardStateCounter}, seen ${seen.counter}): empty its --data so that it returns as a new member`;
     }
     return null;
   }
@@ -297,10 +318,15 @@ export class TraceStore {
 
   #peerUp(hello: Hello): void {
     this.#refusals.delete(hello.node);
-    this.#counters.set(hello.replica, hello.hardStateCounter);
+    this.#noteCounter(hello, hello.hardStateCounter);
     this.#peers.set(hello.node, { hello, connected: true, report: null });
     this.#founder?.peerUp(hello);
     this.#offerFounding(hello);
+  }
+
+  #noteCounter({ replica, boot }: Hello, counter: number): void {
+    const seen = this.#counters.get(replica)?.counter ?? 0;
+    this.#counters.set(replica, { boot, counter: Math.max(counter, seen) });
   }
 
   /** A founded member that listed an empty node, by this very incarnation, brings it the founding record (protocol B1). */
@@ -336,7 +362,7 @@ export class TraceStore {
       case 'report': {
         const peer = this.#peers.get(hello.node);
         if (peer !== undefined) peer.report = message;
-        this.#counters.set(hello.replica, Math.max(message.hardStateCounter, this.#counters.get(hello.replica) ?? 0));
+        this.#noteCounter(hello, message.hardStateCounter);
       }
     }
   }
@@ -458,6 +484,9 @@ export class TraceStore {
     this.#cancelReport();
     this.#running?.replica.stop();
     await this.#options.transport.close();
+    // One under way would go on with a log that is closed, and leave a replica and an index behind.
+    await this.#founding;
+    this.#running?.replica.stop();
     await this.#running?.replica.idle();
     await this.#running?.index.close();
     await this.#log.close();

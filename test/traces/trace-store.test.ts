@@ -1,0 +1,172 @@
+/** How one node starts, by itself: what it may believe of its own disk, and of those who greet it. */
+import { describe, expect, test } from 'vitest';
+import { silentLogger } from '../../src/logger.ts';
+import {
+  asBootId,
+  asHash,
+  asIndex,
+  asNodeId,
+  asReplicaId,
+  asTerm,
+  emptyLog,
+  type Entry,
+} from '../../src/raft/core/types.ts';
+import { BlockLog } from '../../src/store/block-log.ts';
+import { type HardState, HardStateFile, hardStateSlots } from '../../src/store/hard-state.ts';
+import { TraceStore } from '../../src/traces/trace-store.ts';
+import type { Hello, PeerMessage, Transport, TransportHandlers } from '../../src/transport/transport.ts';
+import { entryAfter } from '../store/support.ts';
+import { Machine } from '../store/machine.ts';
+
+const voters = ['n1#i1', 'n2#i2', 'n3#i3'].map((voter) => asReplicaId(voter));
+const freshState: HardState = {
+  clusterId: 'c1',
+  incarnation: 'i1',
+  term: asTerm(0),
+  vote: null,
+  promised: emptyLog,
+  commit: asIndex(0),
+  modeEpoch: 0,
+  sealed: false,
+};
+
+/** A network without anybody else; the test speaks through `handlers`. */
+class LoneTransport implements Transport {
+  handlers: TransportHandlers | null = null;
+
+  async start(_hello: () => Hello, handlers: TransportHandlers): Promise<void> {
+    this.handlers = handlers;
+  }
+  send(): boolean {
+    return false;
+  }
+  helloChanged(): void {}
+  async close(): Promise<void> {}
+}
+
+class Node {
+  readonly machine = new Machine(1);
+  readonly transport = new LoneTransport();
+  readonly committed: Entry[] = [];
+  failure: Error | null = null;
+
+  /** What an earlier run left on the disk. */
+  async disk(state: HardState, log: { voters: typeof voters; entries: readonly Entry[] } | null): Promise<void> {
+    const { disk } = this.machine.platform;
+    await this.machine.tell(async () => {
+      const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
+      await hardState.write(state);
+      const blockLog = await BlockLog.open({ keyValue: await disk.openKeyValue('log') });
+      if (log !== null) await blockLog.found({ clusterId: 'c1', configuration: { voters: log.voters } });
+      if (log !== null && log.entries.length > 0) {
+        blockLog.stage({ sequence: 1, truncateFrom: null, entries: log.entries });
+        await blockLog.flush();
+      }
+    });
+    this.machine.crash('process');
+  }
+
+  open(members: readonly string[]): Promise<TraceStore> {
+    return this.machine.wait(
+      TraceStore.open({
+        platform: this.machine.platform,
+        transport: this.transport,
+        node: asNodeId('n1'),
+        http: 'http://n1',
+        members: new Map(members.map((id) => [asNodeId(id), `${id}:4319`])),
+        logger: silentLogger,
+        committed: (entry) => this.committed.push(entry),
+        fatal: (error) => (this.failure = error),
+      }),
+    );
+  }
+
+  async runFor(durationMs: number): Promise<void> {
+    const { scheduler } = this.machine;
+    await scheduler.run({ untilMs: scheduler.nowMs + durationMs, settled: () => false });
+  }
+}
+
+function three(): Entry[] {
+  const entries: Entry[] = [];
+  for (let at = 0; at < 3; at += 1)
+    entries.push(entryAfter(entries.at(-1) ?? emptyLog, { payload: new Uint8Array(0) }));
+  return entries;
+}
+
+describe('start', () => {
+  test('a log that fell back to replaced entries: the commit index of the hard state does not speak of them', async () => {
+    // Entries 1 to 3 of term 1 were replaced by those of term 2, which committed; then the disk lost that batch.
+    const node = new Node();
+    const promised = { index: asIndex(3), term: asTerm(2), hash: asHash('77'.repeat(16)) };
+    await node.disk({ ...freshState, term: asTerm(2), promised, commit: asIndex(3) }, { voters, entries: three() });
+    const store = await node.open(['n1', 'n2', 'n3']);
+    await node.runFor(1_000);
+    expect(store.replicaStatus).toMatchObject({ lostPromise: promised, last: 3, commit: 0, applied: 0 });
+    expect(node.committed).toEqual([]);
+  });
+
+  test('a whole log: what the hard state calls committed is applied without a leader', async () => {
+    const node = new Node();
+    const entries = three();
+    const { index, term, hash } = entries[2] as Entry;
+    const promised = { index, term, hash };
+    await node.disk({ ...freshState, term: asTerm(1), promised, commit: asIndex(2) }, { voters, entries });
+    const store = await node.open(['n1', 'n2', 'n3']);
+    await node.runFor(100);
+    expect(store.replicaStatus).toMatchObject({ lostPromise: null, commit: 2, applied: 2 });
+  });
+
+  test('a founding cut short between its log and its hard state is finished, also without anybody else', async () => {
+    const node = new Node();
+    await node.disk({ ...freshState, clusterId: null }, { voters: [asReplicaId('n1#i1')], entries: [] });
+    const store = await node.open(['n1']);
+    await node.runFor(2_000);
+    expect(store.status).toMatchObject({ clusterId: 'c1', ready: true });
+  });
+});
+
+describe('who is admitted', () => {
+  const hello = (boot: string, hardStateCounter: number): Hello => ({
+    protocol: 1,
+    node: asNodeId('n2'),
+    replica: asReplicaId('n2#i2'),
+    boot: asBootId(boot),
+    clusterId: 'c1',
+    founded: true,
+    hardStateCounter,
+    http: 'http://n2',
+  });
+  const report = (hardStateCounter: number): PeerMessage & { kind: 'report' } => ({
+    kind: 'report',
+    applied: asIndex(0),
+    ready: true,
+    recovering: false,
+    hardStateCounter,
+  });
+
+  async function founded(): Promise<TransportHandlers> {
+    const node = new Node();
+    await node.disk(freshState, { voters, entries: [] });
+    await node.open(['n1', 'n2', 'n3']);
+    if (node.transport.handlers === null) throw new Error('the transport was not started');
+    return node.transport.handlers;
+  }
+
+  test('a disk that went back in time is refused', async () => {
+    const handlers = await founded();
+    handlers.onUp(hello('b1', 5));
+    handlers.onMessage(hello('b1', 5), report(9));
+    expect(handlers.admit(hello('b2', 8))).toContain('went back in time');
+    expect(handlers.admit(hello('b2', 9))).toBeNull();
+  });
+
+  test('a hello that was overtaken by a report of the same run is no disk that went back', async () => {
+    const handlers = await founded();
+    handlers.onUp(hello('b1', 5));
+    handlers.onMessage(hello('b1', 5), report(9));
+    expect(handlers.admit(hello('b1', 8))).toBeNull();
+    handlers.onUp(hello('b1', 8));
+    expect(handlers.admit(hello('b2', 8))).toContain('went back in time');
+  });
+});
