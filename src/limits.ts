@@ -33,7 +33,7 @@ export const limits = {
   requestTimeoutMs: 30_000,
   /** Bytes of all requests being read, inflated and built (protocol C6). */
   admissionBytesMax: 96 * MiB,
-  /** One span; a larger one is rejected by partial_success. */
+  /** One span, and also its resource and scope; a larger one is rejected by partial_success. */
   spanBytesMax: 4 * MiB,
   /** Nesting of AnyValue. */
   anyValueDepthMax: 32,
@@ -103,6 +103,10 @@ assertOrdered(limits.requestBytesMax <= limits.admissionBytesMax, 'one request m
 assertOrdered(
   limits.spanBytesMax + limits.blockRawBytesTarget < limits.blockBytesMax,
   'a full block and one more span must fit into a block',
+);
+assertOrdered(
+  2 * limits.spanBytesMax < limits.blockBytesMax,
+  'one span must fit into a block with its resource and scope, however large',
 );
 assertOrdered(limits.blockBytesMax < limits.frameBytesMax, 'a block must fit into a message');
 assertOrdered(limits.frameBytesMax < limits.bulkQueueBytesMax, 'a message must fit into a queue');

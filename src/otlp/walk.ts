@@ -16,7 +16,7 @@ import { StructureChecker, tagTableOf, type TagTable } from './structure.ts';
 import { tagOf, WireError, WireReader, wireTypes } from './wire.ts';
 
 export interface WalkLimits {
-  /** Encoded size of one span. */
+  /** Encoded size of one span; and of what it shares with others, its resource and scope. */
   readonly spanBytesMax: number;
   /** Nesting of AnyValue: the value of an attribute is at depth 1, a value in its list at depth 2. */
   readonly anyValueDepthMax: number;
@@ -123,7 +123,7 @@ class ExportWalker {
     const start = reader.at;
     this.#checker.tooDeep = false;
     const scopePart = this.#takePart(scopeSpansTable);
-    const sharedFault = resourceTooDeep ? 'resource' : this.#checker.tooDeep ? 'scope' : null;
+    const sharedFault = this.#sharedFault(resourcePart.length + scopePart.length, resourceTooDeep);
     const spansBefore = this.#columns.length;
     reader.at = start;
     while (reader.at < reader.end) {
@@ -162,7 +162,7 @@ class ExportWalker {
     return pieces.length === 0 ? last : concat([...pieces, last]);
   }
 
-  #walkSpan(sharedFault: 'resource' | 'scope' | null): void {
+  #walkSpan(sharedFault: string | null): void {
     const reader = this.#reader;
     const { at: start, end } = reader;
     this.#checker.tooDeep = false;
@@ -178,7 +178,7 @@ class ExportWalker {
   }
 
   /** Why the span just scanned must be rejected; null when nothing is wrong with it. */
-  #spanFault(bytes: number, sharedFault: 'resource' | 'scope' | null): string | null {
+  #spanFault(bytes: number, sharedFault: string | null): string | null {
     const { spanBytesMax, anyValueDepthMax } = this.#limits;
     const { traceIdAt, traceIdLength, spanIdAt, spanIdLength } = this.#scanner;
     if (bytes > spanBytesMax) return `a span must have at most ${spanBytesMax} bytes, not ${bytes}`;
@@ -187,8 +187,16 @@ class ExportWalker {
     if (spanIdLength !== spanIdBytes) return `span id must be ${spanIdBytes} bytes, not ${spanIdLength}`;
     if (this.#isZero(spanIdAt, spanIdBytes)) return 'span id must not be all zero';
     if (this.#checker.tooDeep) return `attribute values must not be nested deeper than ${anyValueDepthMax}`;
-    if (sharedFault) return `attribute values of its ${sharedFault} must not be nested deeper than ${anyValueDepthMax}`;
-    return null;
+    return sharedFault;
+  }
+
+  /** Why no span of this resource and scope can be taken, or null: a block holds both with even one span of theirs. */
+  #sharedFault(bytes: number, resourceTooDeep: boolean): string | null {
+    const { spanBytesMax, anyValueDepthMax } = this.#limits;
+    if (bytes > spanBytesMax) return `its resource and scope must have at most ${spanBytesMax} bytes, not ${bytes}`;
+    const tooDeep = resourceTooDeep ? 'resource' : this.#checker.tooDeep ? 'scope' : null;
+    if (tooDeep === null) return null;
+    return `attribute values of its ${tooDeep} must not be nested deeper than ${anyValueDepthMax}`;
   }
 
   #isZero(at: number, length: number): boolean {

@@ -163,6 +163,20 @@ describe('a faulty span is rejected alone', () => {
     expect(walked.rejected.firstReason).toContain(`span 0: attribute values of its ${place} must not`);
   });
 
+  test('a resource and scope over the size limit: no block could carry them to another node', () => {
+    const limits = { spanBytesMax: 40, anyValueDepthMax: 32 };
+    const large = messageField(1, [
+      messageField(2, [bytesField(2, good)]),
+      messageField(1, [bytesField(1, 'x'.repeat(40))]),
+    ]);
+    const walked = walk(Buffer.concat([large, exportOf(good)]), limits);
+    expect(walked.spanCount).toBe(1);
+    expect(walked.rejected).toEqual({
+      count: 1,
+      firstReason: expect.stringContaining('span 0: its resource and scope must have at most 40 bytes, not 4'),
+    });
+  });
+
   test('of an id that occurs twice the last one counts', () => {
     const healed = Buffer.concat([bytesField(1, Buffer.alloc(3)), spanFields()]);
     expect(walk(exportOf(healed)).spanCount).toBe(1);
