@@ -31,6 +31,8 @@ export const limits = {
   requestBytesMax: 64 * MiB,
   /** A request must arrive whole within this time. */
   requestTimeoutMs: 30_000,
+  /** Requests in flight when the node is told to stop are cut off after this long. */
+  stopPatienceMs: 6_000,
   /** Bytes of all requests being read, inflated and built (protocol C6). */
   admissionBytesMax: 96 * MiB,
   /** One span, and also its resource and scope; a larger one is rejected by partial_success. */
@@ -111,4 +113,5 @@ assertOrdered(
 assertOrdered(limits.blockBytesMax < limits.frameBytesMax, 'a block must fit into a message');
 assertOrdered(limits.frameBytesMax < limits.bulkQueueBytesMax, 'a message must fit into a queue');
 assertOrdered(limits.pingMs * 2 < limits.controlSilenceMs, 'one lost ping must not close a connection');
+assertOrdered(limits.writeDeadlineMs < limits.stopPatienceMs, 'a stop must let the writes in flight come to their end');
 assertOrdered(limits.forwardRetryMs * 4 < limits.writeDeadlineMs, 'a lost forward must be retried inside the deadline');

@@ -1,6 +1,6 @@
 /** Puts one node together out of the parts: machine, network, trace store, HTTP. The only file that knows them all. */
 import type { FastifyInstance } from 'fastify';
-import { createServer } from './api/server.ts';
+import { closeServer, createServer } from './api/server.ts';
 import { formatAddress, type NodeConfig } from './config.ts';
 import { errorOf } from './errors.ts';
 import type { Logger } from './logger.ts';
@@ -16,7 +16,7 @@ export interface RunningNode {
   readonly peer: Address;
   /** Resolves with the reason when the node had to stop by itself. */
   readonly failed: Promise<Error>;
-  /** Finishes the requests in flight, then closes everything. */
+  /** Finishes the requests in flight, as far as they come to an end, then closes everything. */
   stop(): Promise<void>;
 }
 
@@ -60,7 +60,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     peer,
     failed,
     stop: async () => {
-      await server.close();
+      await closeServer(server, platform.clock);
       await store.close();
     },
   };

@@ -10,14 +10,19 @@ const gunzipAsync = promisify(gunzip);
 const tooLarge = (): QuorateError =>
   new QuorateError('too-large', `the request is larger than ${limits.requestBytesMax} bytes: send smaller batches`);
 
-/** All bytes of `stream`. Rejects with `too-large`. */
+/** All bytes of `stream`. Rejects with `too-large`, or `bad-request` when the client went away before the end. */
 export async function readBody(stream: Readable): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-    length += chunk.length;
-    if (length > limits.requestBytesMax) throw tooLarge();
-    chunks.push(chunk);
+  try {
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      length += chunk.length;
+      if (length > limits.requestBytesMax) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof QuorateError) throw error;
+    throw new QuorateError('bad-request', 'the request ended before its body was whole: send it again');
   }
   return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length);
 }

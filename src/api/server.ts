@@ -3,6 +3,7 @@ import Fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import type { Clock } from '../platform/clock.ts';
 import type { ApiOptions } from './api-options.ts';
 import { sendError } from './answers.ts';
 import { clusterRoutes } from './cluster-routes.ts';
@@ -34,4 +35,18 @@ export async function createServer(options: ApiOptions): Promise<FastifyInstance
   await server.register(healthRoutes, options);
   await server.register(metricsRoutes, options);
   return server;
+}
+
+/**
+ * Takes no more requests, lets those in flight finish, and after `patienceMs` cuts off what is left: Node.js stops looking
+ * after its request timeout when a server closes, so a body that never ends would hold the stop for ever.
+ */
+export async function closeServer(
+  server: FastifyInstance,
+  clock: Clock,
+  patienceMs: number = limits.stopPatienceMs,
+): Promise<void> {
+  const cancel = clock.after(patienceMs, () => server.server.closeAllConnections());
+  await server.close();
+  cancel();
 }
