@@ -152,8 +152,9 @@ export class TraceIndex {
   /** Empties the index, to be rebuilt from the entry after `position` on. Takes about 4 us per key that was there. */
   async reset(position: AppliedPosition = start): Promise<void> {
     invariant(this.#flushing === null, 'no reset during a flush');
-    const store = await this.#store;
     this.#damaged = 'it is being reset';
+    if (this.#writeFailed) await this.#reopenStore();
+    const store = await this.#store;
     // From the end: until the last key is gone, what is left has no flush record at its end, or an older one with all its windows.
     for (;;) {
       const keys = await store.keys({ gte: firstKey, lt: keysEnd, reverse: true, limit: deletesMax });

@@ -99,16 +99,13 @@ export class TraceIndexer {
   #rebuild(fault: string): void {
     if (this.#rebuilding !== null || this.#stopped) return;
     this.#options.logger.warn({}, `the index is rebuilt from the log: ${fault}`);
-    this.#rebuilding = this.#replay()
-      .catch((error: unknown) =>
-        this.#options.logger.error(
-          { error: errorOf(error).message },
-          'the index could not be rebuilt; restart this node',
-        ),
-      )
-      .then(() => {
-        if (this.#index.applied === this.#applied) this.#rebuilding = null;
-      });
+    // After a failure it stays set: nothing may be added to what is left of the index, or answered from it.
+    this.#rebuilding = this.#replay().catch((error: unknown) =>
+      this.#options.logger.error(
+        { error: errorOf(error).message },
+        'the index could not be rebuilt; restart this node',
+      ),
+    );
   }
 
   async #replay(): Promise<void> {
@@ -120,9 +117,12 @@ export class TraceIndexer {
     while (this.#index.applied < this.#applied && !this.#stopped) {
       const entries = await log.readRange(asIndex(this.#index.applied + 1), this.#applied, limits.appendBytesMax);
       for (const entry of entries) this.#add(entry);
-      await this.#index.maybeFlush();
+      // A flush that fails costs memory, here too.
+      await this.#index.maybeFlush().catch(() => false);
       await platform.executor.nextTurn();
     }
+    // In the same turn as the last look at how far it must go: an entry applied in between would be in neither.
+    if (!this.#stopped) this.#rebuilding = null;
   }
 
   /** Flushes when it is time. A failure costs memory, not data: it is told and tried again (protocol A5). */
@@ -141,7 +141,14 @@ export class TraceIndexer {
   async close(): Promise<void> {
     this.#stopped = true;
     await this.#rebuilding;
-    await this.#index.close();
+    try {
+      await this.#index.close();
+    } catch (error) {
+      this.#options.logger.error(
+        { error: errorOf(error).message },
+        'the index could not be flushed; what it lacks is read from the log at the next start',
+      );
+    }
   }
 }
 
