@@ -105,6 +105,8 @@ export class ReadGate {
     this.#joining.delete(reader);
     this.#asking?.readers.delete(reader);
     for (const group of this.#waiting) group.readers.delete(reader);
+    // While this node is far behind, every answer leaves a group; without readers it is only a burden.
+    this.#waiting = this.#waiting.filter((group) => group.readers.size > 0);
   }
 
   close(): void {

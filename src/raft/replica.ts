@@ -22,7 +22,8 @@ import { AppendOnce } from './append-once.ts';
 import { AppendSender } from './append-sender.ts';
 import { RaftLog } from './core/log.ts';
 import type { Message, OutgoingMessage } from './core/message.ts';
-import { Raft, type Ready } from './core/raft.ts';
+import type { Ready } from './core/options.ts';
+import { Raft } from './core/raft.ts';
 import {
   asIndex,
   type BootId,
@@ -273,6 +274,8 @@ export class Replica {
 
   #appendAsLeader(term: Term, payload: Uint8Array): void {
     if (this.#core.role !== 'leader' || this.#core.term !== term) return;
+    // A disk that hangs while the others commit: what waits for it must not grow without bound. The builder sends it again.
+    if (this.#options.log.stagedBytes >= limits.stagedBytesMax) return;
     const blockId = blockIdOf(payload);
     if (!this.#appendOnce.admit(term, blockId)) return;
     const result = this.#core.propose([{ kind: 'block', payload, payloadHash: payloadHashOf(payload) }]);
@@ -335,7 +338,8 @@ export class Replica {
       }, this.#fatal);
     }
     for (const write of ready.writes) this.#options.log.stage(write);
-    if (ready.writes.length > 0)
+    // Not only after new writes: one staged while the last flush was ending must not wait for the next.
+    if (this.#options.log.hasStaged)
       this.#flushing ??= this.#flush()
         .catch(this.#fatal)
         .finally(() => (this.#flushing = null));

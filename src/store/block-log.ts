@@ -66,6 +66,7 @@ export class BlockLog {
   /** Entries up to here are on disk and are also the ones `last` stands on. */
   #written: LogIndex = emptyLog.index;
   #staged: StagedWrite[] = [];
+  #stagedBytes = 0;
   #flushing = false;
   /** Grows with every truncation: a disk read that saw it change is done again. */
   #truncations = 0;
@@ -154,6 +155,10 @@ export class BlockLog {
   get hasStaged(): boolean {
     return this.#staged.length > 0;
   }
+  /** Bytes of the entries that wait for `flush`. */
+  get stagedBytes(): number {
+    return this.#stagedBytes;
+  }
 
   /** Takes a change from the core. Its entries can be read at once; `flush` makes it durable. */
   stage(write: StagedWrite): void {
@@ -174,7 +179,10 @@ export class BlockLog {
       invariant(first.index === truncateFrom, 'a truncation comes with the entry that conflicts');
       this.#truncate(truncateFrom, first);
     }
-    for (const entry of entries) this.#push(entry);
+    for (const entry of entries) {
+      this.#push(entry);
+      this.#stagedBytes += entry.payload.length + entryOverheadBytes;
+    }
     this.#staged.push(write);
     this.#cache.evict(this.#written);
   }
@@ -254,6 +262,7 @@ export class BlockLog {
         position = positionOf(entry);
       }
       bytes += takenBytes;
+      this.#stagedBytes -= takenBytes;
       sequence = write.sequence;
       if (taken < write.entries.length) {
         this.#staged[0] = { sequence, truncateFrom: null, entries: write.entries.slice(taken) };

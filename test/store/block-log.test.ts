@@ -51,6 +51,27 @@ describe('block log', () => {
   );
 
   test(
+    'what waits for the disk is counted until it is taken, also over batches that split a write',
+    story(async (machine) => {
+      const { log } = await logOf(machine, [], { batchBytesMax: 400 });
+      log.stage({ sequence: 1, truncateFrom: null, entries: chain(5) });
+      log.stage({
+        sequence: 2,
+        truncateFrom: asIndex(4),
+        entries: entriesAfter(positionOf(chain(3)[2] as Entry), [2]),
+      });
+      const seen = [log.stagedBytes];
+      while (log.hasStaged) {
+        await log.flush();
+        seen.push(log.stagedBytes);
+      }
+      expect(seen.length).toBeGreaterThan(2);
+      expect(seen).toEqual(seen.toSorted((left, right) => right - left));
+      expect(seen.at(-1)).toBe(0);
+    }),
+  );
+
+  test(
     'a founded log remembers its cluster and its voters',
     story(async (machine) => {
       const keyValue = await storeOf(machine);
