@@ -7,7 +7,8 @@
 import type { Message } from '../../src/raft/core/message.ts';
 import type { Window } from '../../src/raft/core/progress.ts';
 import { RaftLog, type LogWrite, type TermRun } from '../../src/raft/core/log.ts';
-import { Raft, type ProposeResult, type Proposal } from '../../src/raft/core/raft.ts';
+import type { Proposal, ProposeResult } from '../../src/raft/core/options.ts';
+import { Raft } from '../../src/raft/core/raft.ts';
 import {
   asBootId,
   asHash,

@@ -9,7 +9,7 @@
  */
 import { InvariantError, invariant } from './invariant.ts';
 import { Leader } from './leader.ts';
-import { RaftLog, type LogWrite, type TermRun } from './log.ts';
+import { RaftLog } from './log.ts';
 import type {
   Append,
   Heartbeat,
@@ -21,78 +21,14 @@ import type {
   Vote,
   VoteReply,
 } from './message.ts';
-import type { Window } from './progress.ts';
+import type { Proposal, ProposeResult, RaftOptions, Ready } from './options.ts';
 import { countVotes } from './quorum.ts';
-import {
-  asIndex,
-  asTerm,
-  type Ballot,
-  type BootId,
-  type Configuration,
-  type Entry,
-  type EntryHash,
-  type EntryKind,
-  type LogIndex,
-  type LogPosition,
-  type ReplicaId,
-  type Term,
-} from './types.ts';
-
-export interface RaftOptions {
-  readonly self: ReplicaId;
-  readonly boot: BootId;
-  readonly configuration: Configuration;
-  readonly ballot: Ballot;
-  /** The log as verified on disk. */
-  readonly log: {
-    readonly base: LogPosition;
-    readonly last: LogPosition;
-    readonly runs: readonly TermRun[];
-    readonly commit: LogIndex;
-  };
-  /** Set when the log lacks the tail this replica once promised: it is recovering (protocol A2). */
-  readonly lostPromise: LogPosition | null;
-  /** Election timeouts are drawn from [min, max] ticks; a heartbeat goes out every tick. */
-  readonly electionTicksMin: number;
-  readonly electionTicksMax: number;
-  readonly window: Window;
-  readonly appendEntriesMax: number;
-  readonly appendBytesMax: number;
-  /** Payload bytes that a leader takes in before they commit. */
-  readonly uncommittedBytesMax: number;
-  /** The leader's wall clock stands in every entry it makes, never below the entry before (protocol E3). */
-  readonly nowMs: () => number;
-  readonly lastEntryTimeMs: number;
-  /** A uniform integer in [0, bound). */
-  readonly randomBelow: (bound: number) => number;
-  /** The hash of an entry's header. */
-  readonly seal: (draft: Omit<Entry, 'hash'>) => EntryHash;
-  /** `payloadHash` of an entry without payload. */
-  readonly emptyPayloadHash: EntryHash;
-}
-
-/** What has to be done now. Each item is handed out once. */
-export interface Ready {
-  /** Term or vote changed: to be durable before any of `messages` leaves. */
-  readonly ballot: Ballot | null;
-  readonly writes: readonly LogWrite[];
-  readonly messages: readonly OutgoingMessage[];
-  /** Reads that this replica asked for; null: ask again once there is a leader. */
-  readonly reads: readonly { readonly requestId: string; readonly index: LogIndex | null }[];
-}
+import { asIndex, asTerm, type BootId, type LogIndex, type LogPosition, type ReplicaId, type Term } from './types.ts';
 
 type Role =
   | { readonly name: 'follower'; leader: ReplicaId | null }
   | { readonly name: 'pre-candidate' | 'candidate'; readonly votes: Map<ReplicaId, boolean> }
   | { readonly name: 'leader'; readonly leading: Leader };
-
-export interface Proposal {
-  readonly kind: EntryKind;
-  readonly payload: Uint8Array;
-  readonly payloadHash: EntryHash;
-}
-
-export type ProposeResult = 'appended' | 'not-leader' | 'busy';
 
 export class Raft {
   readonly #options: RaftOptions;

@@ -1,0 +1,66 @@
+/** What a `Raft` is made with, what it takes in and what it hands out. */
+import type { LogWrite, TermRun } from './log.ts';
+import type { OutgoingMessage } from './message.ts';
+import type { Window } from './progress.ts';
+import type {
+  Ballot,
+  BootId,
+  Configuration,
+  Entry,
+  EntryHash,
+  EntryKind,
+  LogIndex,
+  LogPosition,
+  ReplicaId,
+} from './types.ts';
+
+export interface RaftOptions {
+  readonly self: ReplicaId;
+  readonly boot: BootId;
+  readonly configuration: Configuration;
+  readonly ballot: Ballot;
+  /** The log as verified on disk. */
+  readonly log: {
+    readonly base: LogPosition;
+    readonly last: LogPosition;
+    readonly runs: readonly TermRun[];
+    readonly commit: LogIndex;
+  };
+  /** Set when the log lacks the tail this replica once promised: it is recovering (protocol A2). */
+  readonly lostPromise: LogPosition | null;
+  /** Election timeouts are drawn from [min, max] ticks; a heartbeat goes out every tick. */
+  readonly electionTicksMin: number;
+  readonly electionTicksMax: number;
+  readonly window: Window;
+  readonly appendEntriesMax: number;
+  readonly appendBytesMax: number;
+  /** Payload bytes that a leader takes in before they commit. */
+  readonly uncommittedBytesMax: number;
+  /** The leader's wall clock stands in every entry it makes, never below the entry before (protocol E3). */
+  readonly nowMs: () => number;
+  readonly lastEntryTimeMs: number;
+  /** A uniform integer in [0, bound). */
+  readonly randomBelow: (bound: number) => number;
+  /** The hash of an entry's header. */
+  readonly seal: (draft: Omit<Entry, 'hash'>) => EntryHash;
+  /** `payloadHash` of an entry without payload. */
+  readonly emptyPayloadHash: EntryHash;
+}
+
+/** What has to be done now. Each item is handed out once. */
+export interface Ready {
+  /** Term or vote changed: to be durable before any of `messages` leaves. */
+  readonly ballot: Ballot | null;
+  readonly writes: readonly LogWrite[];
+  readonly messages: readonly OutgoingMessage[];
+  /** Reads that this replica asked for; null: ask again once there is a leader. */
+  readonly reads: readonly { readonly requestId: string; readonly index: LogIndex | null }[];
+}
+
+export interface Proposal {
+  readonly kind: EntryKind;
+  readonly payload: Uint8Array;
+  readonly payloadHash: EntryHash;
+}
+
+export type ProposeResult = 'appended' | 'not-leader' | 'busy';
