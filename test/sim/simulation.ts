@@ -12,7 +12,7 @@ import { SimRandom } from './platform/random.ts';
 import { SimScheduler } from './platform/scheduler.ts';
 import { SimNode } from './sim-node.ts';
 import { Violation, Witness } from './witness.ts';
-import { SimWorkload } from './workload.ts';
+import { SimWorkload, type Target } from './workload.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -116,18 +116,23 @@ class Simulation {
       random: this.#random.fork('workload'),
       history: this.#history,
       stores: () => this.#stores(),
+      unanswered: (what) =>
+        this.#guard(() => {
+          throw new Violation(`L2: ${what}`);
+        }),
       traces: 2 + this.#random.below(6),
     });
   }
 
-  #stores(): { id: string; store: NonNullable<SimNode['store']> }[] {
-    return this.#nodes.flatMap(({ id, store }) => (store === null ? [] : [{ id, store }]));
+  #stores(): Target[] {
+    return this.#storesOf(this.#nodes);
   }
 
   async run(): Promise<SimulationReport> {
     try {
       for (const node of this.#nodes) node.start();
-      await this.#until(5_000, 'the cluster is founded', () =>
+      this.#nemesis.disturbFounding();
+      await this.#until(12_000, 'the cluster is founded', () =>
         this.#stores().some(({ store }) => store.replicaStatus?.leader != null),
       );
       for (let client = 1; client <= 4; client += 1) this.#workload.startClient(`client ${client}`);
@@ -172,7 +177,7 @@ class Simulation {
   }
 
   /** A first read may find the index damaged and be told to come back; after that it must be answered. */
-  async #readFinally(target: { id: string; store: NonNullable<SimNode['store']> }, trace: string): Promise<void> {
+  async #readFinally(target: Target, trace: string): Promise<void> {
     for (let attempt = 0; attempt < 20; attempt += 1) {
       if (await this.#scheduler.complete(this.#workload.read('final', target, trace))) return;
       await this.#advance(100);
@@ -180,8 +185,10 @@ class Simulation {
     throw new Violation(`L1: ${target.id} cannot read after all faults ended`);
   }
 
-  #storesOf(nodes: readonly SimNode[]): { id: string; store: NonNullable<SimNode['store']> }[] {
-    return nodes.flatMap(({ id, store }) => (store === null ? [] : [{ id, store }]));
+  #storesOf(nodes: readonly SimNode[]): Target[] {
+    return nodes.flatMap(({ id, boot }) =>
+      boot?.store == null ? [] : [{ id, store: boot.store, process: boot.process }],
+    );
   }
 
   async #advance(durationMs: number): Promise<void> {
@@ -216,14 +223,18 @@ class Simulation {
   /** After every event: the invariants that need only a look. True stops the run: something is broken. */
   #settled(): boolean {
     this.#guard(() => {
-      for (const { id, boot } of this.#nodes) {
+      for (const node of this.#nodes) {
+        const { id, boot } = node;
         const status = boot?.store?.replicaStatus;
         if (boot == null || status == null) continue;
         this.#witness.status(id, boot.name, status);
         if (status.lostPromise !== null) this.#marks.add('recovering voter');
         else if (this.#damaged.has(id) && !this.#lost.has(id) && status.applied >= this.#witness.highestCommitted)
           this.#damaged.delete(id);
-        if (status.last < (this.#lastIndex.get(boot.name) ?? 0)) this.#marks.add('conflict truncation');
+        if (status.last < (this.#lastIndex.get(boot.name) ?? 0)) {
+          this.#marks.add('conflict truncation');
+          this.#nemesis.replacedEntries(node);
+        }
         this.#lastIndex.set(boot.name, status.last);
       }
     });

@@ -9,6 +9,7 @@ import type { TraceStore } from '../../src/traces/trace-store.ts';
 import type { HistoryRecorder } from '../support/history.ts';
 import { smallExport } from '../support/otlp-workload.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import type { SimProcess } from './platform/process.ts';
 import type { SimRandom } from './platform/random.ts';
 import type { SimScheduler } from './platform/scheduler.ts';
 
@@ -17,11 +18,21 @@ export interface WorkloadOptions {
   readonly random: SimRandom;
   readonly history: HistoryRecorder;
   /** The running stores; a client picks one and may find it dead a moment later. */
-  readonly stores: () => readonly { readonly id: string; readonly store: TraceStore }[];
+  readonly stores: () => readonly Target[];
+  /** A node that ran all the time left a client without an answer past its deadline. */
+  readonly unanswered: (what: string) => void;
   readonly traces: number;
 }
 
-const patienceMs = 7_000;
+/** A running node and the store it opened. */
+export interface Target {
+  readonly id: string;
+  readonly store: TraceStore;
+  readonly process: SimProcess;
+}
+
+/** The deadlines of a write and of a read, and a little: an answer that is not there by then will not come. */
+const patienceMs = Math.max(limits.writeDeadlineMs, limits.readDeadlineMs) + 2_000;
 
 export class SimWorkload {
   readonly #options: WorkloadOptions;
@@ -77,7 +88,7 @@ export class SimWorkload {
   /** One write through one node; true when it was acknowledged. */
   async write(
     name: string,
-    target: { id: string; store: TraceStore },
+    target: Target,
     request: { trace: string; body: Uint8Array; spanIds: readonly string[] },
   ): Promise<boolean> {
     const { history } = this.#options;
@@ -91,6 +102,7 @@ export class SimWorkload {
         },
       ),
       'unknown' as const,
+      target,
     );
     for (const add of adds) add.settle(outcome);
     if (outcome === 'ok') this.counts.acked += 1;
@@ -108,7 +120,7 @@ export class SimWorkload {
   }
 
   /** One linearizable read; true when it was answered. */
-  async read(name: string, target: { id: string; store: TraceStore }, trace: string): Promise<boolean> {
+  async read(name: string, target: Target, trace: string): Promise<boolean> {
     const pending = this.#options.history.read(`${name} through ${target.id}`, trace, 'linearizable');
     const answer = await this.#withPatience(
       target.store.read(Buffer.from(trace, 'hex'), 'linearizable').then(
@@ -119,6 +131,7 @@ export class SimWorkload {
         },
       ),
       null,
+      target,
     );
     this.counts.reads += 1;
     if (answer === null) {
@@ -129,14 +142,20 @@ export class SimWorkload {
     return true;
   }
 
-  #pick(): { id: string; store: TraceStore } | undefined {
+  #pick(): Target | undefined {
     const stores = this.#options.stores();
     return stores[this.#options.random.below(Math.max(1, stores.length))];
   }
 
-  #withPatience<Result>(operation: Promise<Result>, gaveUp: Result): Promise<Result> {
+  #withPatience<Result>(operation: Promise<Result>, gaveUp: Result, target: Target): Promise<Result> {
+    const { scheduler, unanswered } = this.#options;
+    const startMs = scheduler.nowMs;
     return new Promise((resolve, reject) => {
-      const cancel = this.#options.scheduler.after(patienceMs, () => resolve(gaveUp));
+      const cancel = scheduler.after(patienceMs, () => {
+        if (target.process.ranSince(startMs))
+          unanswered(`${target.id} ran all the time and did not answer within ${patienceMs} ms`);
+        resolve(gaveUp);
+      });
       operation.then((result) => {
         cancel();
         resolve(result);

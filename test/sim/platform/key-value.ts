@@ -121,7 +121,9 @@ export class SimKeyValue implements KeyValue {
   }
 
   #valueAt(key: ByteKey): Uint8Array | undefined {
-    return this.#state.contents.get(key)?.slice();
+    const value = this.#state.contents.get(key);
+    // Not value.slice(): of a Buffer that is a view, and damage to the disk would reach into the memory of nodes.
+    return value === undefined ? undefined : new Uint8Array(value);
   }
 }
 

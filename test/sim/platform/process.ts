@@ -10,12 +10,14 @@ export class SimProcess {
   readonly bootMs: number;
   #alive = true;
   #paused = false;
+  #runningSinceMs: number;
   #held: (() => void)[] = [];
   #draining = false;
 
   constructor(scheduler: SimScheduler) {
     this.scheduler = scheduler;
     this.bootMs = scheduler.nowMs;
+    this.#runningSinceMs = this.bootMs;
   }
 
   get alive(): boolean {
@@ -24,6 +26,11 @@ export class SimProcess {
 
   get paused(): boolean {
     return this.#paused;
+  }
+
+  /** Whether it has run without a pause since `sinceMs`. */
+  ranSince(sinceMs: number): boolean {
+    return this.#alive && !this.#paused && this.#runningSinceMs <= sinceMs;
   }
 
   /** Does `action` now, or once the process runs again, in order; never when it dies first. */
@@ -55,6 +62,7 @@ export class SimProcess {
   /** SIGCONT: what was held happens now, each thing an event of its own, before anything newer. */
   resume(): void {
     this.#paused = false;
+    this.#runningSinceMs = this.scheduler.nowMs;
     if (!this.#draining) this.#drain();
   }
 
