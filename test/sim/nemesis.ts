@@ -39,10 +39,38 @@ export class Nemesis {
     scheduler.after(random.between(50, 1_800), () => {
       if (this.#calm) return;
       const [name, , fault] = this.#draw();
-      this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+      this.#count(name);
       fault(this);
       this.start();
     });
+  }
+
+  /** `node` begins to found the cluster, or to join its founding: now and then it dies in the middle. */
+  founding(node: SimNode): void {
+    const { scheduler, random } = this.#options;
+    if (!random.chance(0.3)) return;
+    scheduler.after(random.between(0, 12), () => {
+      this.#count('crash while founding');
+      this.#crash(node, random.pick(['process', 'power']));
+    });
+  }
+
+  /**
+   * `node` has just replaced entries. Now and then its disk forgets it again: the old entries are back, chained and whole,
+   * under a hard state that may already call their successors committed.
+   */
+  replacedEntries(node: SimNode): void {
+    const { scheduler, random } = this.#options;
+    if (this.#calm || !random.chance(0.8)) return;
+    scheduler.after(random.between(5, 60), () => {
+      if (this.#calm) return;
+      this.#count('replaced entries back');
+      this.#hurt('replaced entries back', () => node.disk.cutLog('log', 1 + random.below(6)), node);
+    });
+  }
+
+  #count(name: string): void {
+    this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
   }
 
   /** Ends all faults: the network heals, the disks work, paused nodes go on, dead ones start. */
@@ -197,9 +225,8 @@ export class Nemesis {
   }
 
   /** Kills a node, hurts its disk while it is down, starts it again. */
-  #hurt(what: string, damage: (node: SimNode) => void): void {
+  #hurt(what: string, damage: (node: SimNode) => void, node = this.#node()): void {
     const { scheduler, random, note, damaged } = this.#options;
-    const node = this.#node();
     if (!this.#mayDamage(node)) return;
     note(`${what} ${node.id}`);
     node.crash(random.chance(0.5) ? 'power' : 'process');

@@ -101,4 +101,20 @@ export const plantedBugs: readonly PlantedBug[] = [
     caughtBy: /A1|S[1-7]|P[1-3]/,
     seeds: 20,
   },
+  {
+    name: 'a log that fell back to replaced entries is believed up to the persisted commit index',
+    file: replica,
+    find: 'commit: kept ? asIndex(Math.max(options.applied, Math.min(state.commit, log.last.index))) : options.applied,',
+    replace: 'commit: asIndex(Math.max(options.applied, Math.min(state.commit, log.last.index))),',
+    caughtBy: /S4|A1/,
+    seeds: 120,
+  },
+  {
+    name: 'a founding cut short is not finished',
+    file: 'src/traces/trace-store.ts',
+    find: '    await this.#finishFounding();',
+    replace: '',
+    caughtBy: /L1/,
+    seeds: 40,
+  },
 ];

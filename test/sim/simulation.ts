@@ -131,7 +131,6 @@ class Simulation {
   async run(): Promise<SimulationReport> {
     try {
       for (const node of this.#nodes) node.start();
-      this.#nemesis.disturbFounding();
       await this.#until(12_000, 'the cluster is founded', () =>
         this.#stores().some(({ store }) => store.replicaStatus?.leader != null),
       );
@@ -263,6 +262,9 @@ class Simulation {
   #logger(id: NodeId): Logger {
     const note = (level: string) => (fields: object, sentence: string) => {
       if (sentence.startsWith('the index is rebuilt')) this.#marks.add('index rebuild');
+      if (sentence.includes('found') && sentence.endsWith('the cluster')) {
+        for (const node of this.#nodes) if (node.id === id) this.#nemesis.founding(node);
+      }
       this.#trace?.(`${this.#scheduler.nowMs.toFixed(1)} ${id} ${level}: ${sentence} ${JSON.stringify(fields)}`);
     };
     return { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
