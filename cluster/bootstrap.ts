@@ -2,6 +2,7 @@
  * `cluster/bootstrap`: three to five nodes as local processes, one table of addresses, every log line with its node's id.
  * Ctrl-C stops them all; started again on the same data the cluster resumes. A node that dies is reported, the others go on.
  */
+import { existsSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import yargs from 'yargs';
 import { CommandError } from '../src/cli/command.ts';
@@ -40,6 +41,15 @@ async function refuseTakenPorts(basePort: number, size: number): Promise<void> {
       );
     }
   }
+}
+
+/** Members are those a cluster was founded with; this version cannot add or remove any. */
+function refuseOtherSize(data: string, size: number): void {
+  const found = existsSync(data) ? readdirSync(data).filter((name) => /^n\d+$/.test(name)) : [];
+  if (found.length === 0 || found.length === size) return;
+  throw new CommandError(
+    `${data} holds a cluster of ${found.length}: start it with --nodes ${found.length}, or choose another --data.`,
+  );
 }
 
 function table(cluster: LocalCluster): string {
@@ -86,6 +96,7 @@ async function main(): Promise<void> {
   const size = integer('nodes', flags.nodes, 3, 5);
   const basePort = integer('base-port', flags['base-port'], 1, 65_535 - 10 * size);
   await refuseTakenPorts(basePort, size);
+  refuseOtherSize(resolve(flags.data), size);
 
   let serving = false;
   const cluster = await LocalCluster.prepare({
@@ -93,6 +104,8 @@ async function main(): Promise<void> {
     nodes: size,
     basePort,
     onLine: printLine,
+    // What every start says is noise around the table; QUORATE_LOG_LEVEL=info shows it.
+    environment: { QUORATE_LOG_LEVEL: process.env['QUORATE_LOG_LEVEL'] ?? 'warn' },
     onDeath: (node, end) => {
       if (!serving) return;
       reportDeath(node, end);

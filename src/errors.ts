@@ -14,7 +14,10 @@ export const errorCodes = {
   'too-large': { http: 413, grpc: 8, retryable: false },
   'unsupported-media-type': { http: 415, grpc: 3, retryable: false },
   'method-not-allowed': { http: 405, grpc: 12, retryable: false },
+  /** No such trace. */
   'not-found': { http: 404, grpc: 5, retryable: false },
+  /** Nothing is served at this path. */
+  'no-such-path': { http: 404, grpc: 5, retryable: false },
   internal: { http: 500, grpc: 13, retryable: false },
 } as const;
 

@@ -29,6 +29,8 @@ export const limits = {
 
   /** One request, as received and after inflation. */
   requestBytesMax: 64 * MiB,
+  /** A compressed request, as received: it is held beside what it inflates to. */
+  compressedBytesMax: 32 * MiB,
   /** A request must arrive whole within this time. */
   requestTimeoutMs: 30_000,
   /** Requests in flight when the node is told to stop are cut off after this long. */
@@ -103,7 +105,10 @@ assertOrdered(
   'three heartbeats must fit into the shortest election timeout',
 );
 assertOrdered(limits.electionTicksMin < limits.electionTicksMax, 'election timeouts must have room to differ');
-assertOrdered(limits.requestBytesMax <= limits.admissionBytesMax, 'one request must be admissible');
+assertOrdered(
+  limits.compressedBytesMax + limits.requestBytesMax <= limits.admissionBytesMax,
+  'one request, as received and inflated, must be admissible',
+);
 assertOrdered(
   limits.spanBytesMax + limits.blockRawBytesTarget < limits.blockBytesMax,
   'a full block and one more span must fit into a block',

@@ -19,8 +19,10 @@ export class Admission {
     return {
       grow: (total) => {
         const more = Math.max(0, total - reserved);
+        if (this.#bytes + more > this.#bytesMax) return false;
         this.#bytes += more;
         reserved += more;
+        return true;
       },
       release: () => {
         this.#bytes -= reserved;
@@ -31,8 +33,8 @@ export class Admission {
 }
 
 export interface Reservation {
-  /** The request turned out to need `total` bytes: counted, though not refused any more. */
-  grow(total: number): void;
+  /** Asks for `total` bytes in all, before they are used. False when the budget has no room for them. */
+  readonly grow: (total: number) => boolean;
   /** Gives everything back. Safe to call twice. */
-  release(): void;
+  readonly release: () => void;
 }

@@ -5,7 +5,7 @@ import { limits } from '../limits.ts';
 import { exportFromJson, JsonError } from '../otlp/json-decode.ts';
 import { contentTypeOf, exportResponse, type OtlpEncoding, statusBody } from '../otlp/responses.ts';
 import { Admission } from './admission.ts';
-import { inflate, readBody } from './request-body.ts';
+import { inflate, isCompressed, readBody } from './request-body.ts';
 import { asQuorateError, retryAfterSeconds } from './answers.ts';
 import type { ApiOptions } from './api-options.ts';
 
@@ -34,13 +34,13 @@ export async function otlpRoutes(server: FastifyInstance, { store, logger }: Api
     }
     const reservation = admission.admit(expectedBytes(request));
     if (reservation === null) {
-      throw new QuorateError('overloaded', 'this node is reading as many requests as it may: send it again later');
+      throw new QuorateError('overloaded', 'this node is taking in as much as it may: send it again later');
     }
     try {
-      const received = await readBody(request.raw);
-      reservation.grow(received.length);
-      const body = await inflate(received, request.headers['content-encoding']);
-      reservation.grow(body.length);
+      const coding = request.headers['content-encoding'];
+      const bytesMax = isCompressed(coding) ? limits.compressedBytesMax : limits.requestBytesMax;
+      const received = await readBody(request.raw, bytesMax, reservation.grow);
+      const body = await inflate(received, coding, reservation.grow);
       const { rejected, firstReason } = await store.write(encoding === 'json' ? fromJson(body) : body);
       return await answer(
         reply.code(200),

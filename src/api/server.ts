@@ -25,7 +25,7 @@ export async function createServer(options: ApiOptions): Promise<FastifyInstance
   server.setNotFoundHandler((request, reply) =>
     sendError(
       reply,
-      new QuorateError('not-found', `there is nothing at ${request.method} ${request.url}`),
+      new QuorateError('no-such-path', `there is nothing at ${request.method} ${request.url}`),
       options.logger,
     ),
   );

@@ -14,6 +14,7 @@ interface ClusterStatus {
   readonly term: number;
   readonly commitIndex: number;
   readonly appliedIndex: number;
+  readonly waiting: string | null;
   readonly members: readonly MemberStatus[];
 }
 interface MemberStatus {
@@ -24,6 +25,10 @@ interface MemberStatus {
   readonly voter: boolean;
   readonly matchIndex: number | null;
   readonly lagMs: number | null;
+  readonly appliedIndex: number | null;
+  readonly connected: boolean;
+  readonly ready: boolean | null;
+  readonly recovering: boolean | null;
 }
 
 export const clusterStatus: CommandModule = {
@@ -33,22 +38,44 @@ export const clusterStatus: CommandModule = {
   handler: async (argv) => {
     const { url } = readClientSettings(['url'], { flags: flagsOf(argv), environment: process.env });
     const status = (await fetchJson(url, '/api/v1/cluster')) as ClusterStatus;
-    process.stdout.write(`${renderStatus(status)}\n`);
+    process.stdout.write(`${renderStatus(await withMatches(status))}\n`);
+    if (status.leader === null) process.exitCode = 1;
   },
 };
+
+/** Only the leader knows how far the others are: it is asked, if it can be. */
+async function withMatches(status: ClusterStatus): Promise<ClusterStatus> {
+  const leader = status.members.find(({ id }) => id === status.leader);
+  if (leader?.http == null || leader.id === status.id) return status;
+  const asked = await fetchJson(leader.http, '/api/v1/cluster').catch(() => null);
+  const known = new Map((asked as ClusterStatus | null)?.members.map((member) => [member.id, member]));
+  const members = status.members.map((member) => {
+    const { matchIndex, lagMs } = known.get(member.id) ?? member;
+    return { ...member, matchIndex, lagMs };
+  });
+  return { ...status, members };
+}
+
+function stateOf({ connected, ready, recovering }: MemberStatus): string {
+  if (!connected) return 'not connected';
+  if (recovering === true) return 'recovering';
+  return ready === true ? 'ready' : 'not ready';
+}
 
 function renderStatus(status: ClusterStatus): string {
   const leader = status.leader === null ? 'no leader' : `leader ${status.leader}`;
   const head = `mode ${status.mode}, ${leader}, term ${status.term}, commit ${status.commitIndex}`;
-  const told = `as ${status.id} sees it (${status.role}, applied ${status.appliedIndex})`;
+  const told = `as ${status.id} sees it${status.waiting === null ? '' : `; ${status.id} is not ready: ${status.waiting}`}`;
   const rows = status.members.map((member) => [
     member.id,
     member.role ?? '-',
+    stateOf(member),
     member.voter ? 'yes' : 'no',
     member.peer,
     member.http ?? '-',
+    member.appliedIndex === null ? '-' : String(member.appliedIndex),
     member.matchIndex === null ? '-' : String(member.matchIndex),
     member.lagMs === null ? '-' : `${member.lagMs} ms`,
   ]);
-  return `${head}, ${told}\n\n${formatTable(['ID', 'ROLE', 'VOTER', 'PEER', 'HTTP', 'MATCH', 'LAG'], rows)}`;
+  return `${head}, ${told}\n\n${formatTable(['ID', 'ROLE', 'STATE', 'VOTER', 'PEER', 'HTTP', 'APPLIED', 'MATCH', 'LAG'], rows)}`;
 }

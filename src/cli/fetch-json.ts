@@ -26,8 +26,14 @@ export async function fetchText(
     throw new CommandError(`Nobody answers at ${url} (${reasonOf(error)}): start a node or name another with --url.`);
   }
   if (response.status === 200) return body;
-  if (response.status === 404 && options.notFound !== undefined) throw new CommandError(options.notFound);
-  const said = messageIn(body) ?? 'no reason given';
+  const { code, message: said = 'no reason given' } = errorIn(body);
+  if (response.status === 404) {
+    // Any web server answers 404; only a node says which of its own it is.
+    if (code === 'not-found' && options.notFound !== undefined) throw new CommandError(options.notFound);
+    throw new CommandError(
+      `${url} does not serve ${path.replace(/\?.*/, '')}: give the address of a Quorate node to --url, without a path.`,
+    );
+  }
   if (response.status === 503) {
     const after = response.headers.get('retry-after');
     const when = after === null ? 'later' : `in ${after} s`;
@@ -60,12 +66,15 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** `message` of `{error: {code, message}}`, without its last full stop. */
-function messageIn(body: string): string | undefined {
+/** What `{error: {code, message}}` says, the message without its last full stop. */
+function errorIn(body: string): { code?: string; message?: string } {
   try {
-    const { error } = JSON.parse(body) as { error?: { message?: unknown } };
-    return typeof error?.message === 'string' ? error.message.replace(/\.$/, '') : undefined;
+    const { error } = JSON.parse(body) as { error?: { code?: unknown; message?: unknown } };
+    return {
+      ...(typeof error?.code === 'string' && { code: error.code }),
+      ...(typeof error?.message === 'string' && { message: error.message.replace(/\.$/, '') }),
+    };
   } catch {
-    return undefined;
+    return {};
   }
 }

@@ -23,7 +23,8 @@ export function renderTrace(spans: readonly TreeSpan[], { width, colour }: TreeO
   if (first === undefined) return 'An empty trace.';
   const paint = painter(colour);
   const startNs = spans.reduce((least, span) => (span.startNs < least ? span.startNs : least), first.startNs);
-  const endNs = spans.reduce((most, span) => (span.endNs > most ? span.endNs : most), first.endNs);
+  // A span that has not ended has no end time; it reaches as far as anybody is known to.
+  const endNs = spans.reduce((most, { startNs: from, endNs: to }) => maxOf(most, from, to), startNs);
   const services = [...new Set(spans.map(({ service }) => service))].toSorted();
   const hueOf = new Map(services.map((service, index) => [service, hues[index % hues.length] ?? 'cyan']));
 
@@ -44,7 +45,7 @@ export function renderTrace(spans: readonly TreeSpan[], { width, colour }: TreeO
       paint(hue, text.slice(branch.length, nameAt)) +
       (span.isError ? paint('red', name) : name);
     const pad = ' '.repeat(Math.max(0, labelColumns - columnsOf(text)));
-    const line = `${painted}${pad}  ${formatDuration(span.endNs - span.startNs).padStart(durationColumns)}`;
+    const line = `${painted}${pad}  ${(span.endNs === 0n ? 'open' : formatDuration(span.endNs - span.startNs)).padStart(durationColumns)}`;
     const { offset, bar } = barOf(span, startNs, endNs, Math.max(1, barColumns));
     const drawn = barColumns < barColumnsMin ? '' : `  ${' '.repeat(offset)}${paint(span.isError ? 'red' : hue, bar)}`;
     if (!span.isError) return [line + drawn];
@@ -56,6 +57,8 @@ export function renderTrace(spans: readonly TreeSpan[], { width, colour }: TreeO
     .concat(formatDuration(endNs - startNs), `from ${formatTime(startNs)}`);
   return [`${paint('bold', 'trace')} ${first.traceId}`, summary.join(', '), '', ...lines].join('\n');
 }
+
+const maxOf = (...values: bigint[]): bigint => values.reduce((most, value) => (value > most ? value : most));
 
 /** `└─ checkout  place order (2 events, 1 link)` */
 function labelOf({ span, branch }: Branch): string {

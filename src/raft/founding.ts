@@ -77,7 +77,8 @@ export class Founder {
     if (founded !== undefined) {
       this.#wait(
         `this data directory is empty, but ${founded.node} belongs to cluster ${founded.clusterId}: a member brings an empty node in ` +
-          'only if it was founded with it. If a majority of the disks is lost, run `quorate recover` on the node that has its data',
+          'only if it was founded with it. Put the old directory back, or wait for a version that replaces disks; if a majority of the disks is lost, ' +
+          '`quorate recover` will be the way out, which this version does not have yet',
       );
       return;
     }

@@ -126,7 +126,7 @@ export class Replica {
           core.readIndex(requestId);
           this.#schedulePump();
         },
-        unavailable: () => this.unavailable(),
+        unavailable: () => this.#readUnavailable(),
       },
       options.applied,
     );
@@ -237,7 +237,13 @@ export class Replica {
     return this.#reads.pass();
   }
 
-  /** Why a write or read could not be confirmed, for the client. */
+  #readUnavailable(): QuorateError {
+    const why =
+      this.#core.leader === null ? 'no majority of the cluster is reachable' : 'no majority confirmed the read in time';
+    return new QuorateError('unavailable', `${why}: ask again, or with consistency=stale for what this node has`);
+  }
+
+  /** Why a write could not be confirmed, for the client. */
   unavailable(): QuorateError {
     const { leader, lostPromise } = this.#core;
     if (lostPromise !== null && leader === null) {

@@ -7,12 +7,14 @@ import { QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { walkExport, type WalkedExport } from '../otlp/walk.ts';
 import { WireError } from '../otlp/wire.ts';
+import type { Clock } from '../platform/clock.ts';
 import type { Codec } from '../platform/codec.ts';
 import type { Executor } from '../platform/executor.ts';
 import type { ProposalOutcome } from '../raft/proposals.ts';
 import { BlockBuilder } from '../store/block-builder.ts';
 
 export interface IngestOptions {
+  readonly clock: Clock;
   readonly codec: Codec;
   readonly executor: Executor;
   /** Makes block ids unique: 32 hex digits, new at every start of the process. */
@@ -38,8 +40,9 @@ interface Waiting {
   /** Blocks that hold a part of this export and are not settled. */
   unsettled: number;
   outcome: ProposalOutcome;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
+  /** Told to the client already: at its deadline, whatever becomes of its blocks. */
+  answered: boolean;
+  readonly answer: (outcome: ProposalOutcome) => void;
 }
 
 /** Exports built per turn of the event loop: loop delay follows this (protocol F4). */
@@ -68,18 +71,41 @@ export class Ingest {
 
   /**
    * Stores an ExportTraceServiceRequest. Resolves once all its accepted spans are committed. Rejects with `bad-request` and
-   * changes nothing when the request is damaged; with `unavailable` when the outcome is unknown.
+   * changes nothing when the request is damaged; with `unavailable` when the outcome is unknown, at the write deadline at
+   * the latest, however long the queue is.
    */
   async write(request: Uint8Array): Promise<WriteResult> {
     const walked = this.#walk(request);
     const { spanCount, rejected } = walked;
-    if (spanCount > 0) {
-      await new Promise<void>((resolve, reject) => {
-        this.#queue.push({ request, walked, taken: 0, unsettled: 0, outcome: 'committed', resolve, reject });
-        void this.#run();
-      });
-    }
+    if (spanCount > 0 && (await this.#store(request, walked)) === 'unknown') throw this.#options.unavailable();
     return { accepted: spanCount, rejected: rejected.count, firstReason: rejected.firstReason };
+  }
+
+  #store(request: Uint8Array, walked: WalkedExport): Promise<ProposalOutcome> {
+    return new Promise((resolve) => {
+      const cancelDeadline = this.#options.clock.after(limits.writeDeadlineMs, () => {
+        // What is not in a block yet never will be; the rest may still be committed.
+        const place = this.#queue.indexOf(waiting);
+        if (place >= 0) this.#queue.splice(place, 1);
+        waiting.answer('unknown');
+      });
+      const waiting: Waiting = {
+        request,
+        walked,
+        taken: 0,
+        unsettled: 0,
+        outcome: 'committed',
+        answered: false,
+        answer: (outcome) => {
+          if (waiting.answered) return;
+          waiting.answered = true;
+          cancelDeadline();
+          resolve(outcome);
+        },
+      };
+      this.#queue.push(waiting);
+      void this.#run();
+    });
   }
 
   #walk(request: Uint8Array): WalkedExport {
@@ -152,7 +178,6 @@ export class Ingest {
     waiting.unsettled -= 1;
     if (outcome === 'unknown') waiting.outcome = outcome;
     if (waiting.unsettled > 0 || waiting.taken < waiting.walked.spanCount) return;
-    if (waiting.outcome === 'committed') waiting.resolve();
-    else waiting.reject(this.#options.unavailable());
+    waiting.answer(waiting.outcome);
   }
 }

@@ -4,11 +4,11 @@
  */
 import { errorOf, QuorateError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { DiskError } from '../platform/disk-error.ts';
 import type { Platform } from '../platform/platform.ts';
 import {
   asBootId,
   asIndex,
-  type BootId,
   emptyLog,
   type Entry,
   type LogIndex,
@@ -17,7 +17,6 @@ import {
   type ReplicaId,
   replicaIdOf,
 } from '../raft/core/types.ts';
-import { majority } from '../raft/core/quorum.ts';
 import { Founder } from '../raft/founding.ts';
 import { Replica, type ReplicaStatus } from '../raft/replica.ts';
 import { BlockLog } from '../store/block-log.ts';
@@ -28,6 +27,8 @@ import type { Founding, Hello, PeerMessage, Transport } from '../transport/trans
 import { protocolVersion } from '../transport/transport.ts';
 import { Ingest, type WriteResult } from './ingest.ts';
 import { lookUpTrace } from './lookup.ts';
+import { Peers } from './peers.ts';
+import { memberStatuses, type StoreStatus } from './status.ts';
 import { TraceIndexer } from './trace-indexer.ts';
 
 export type Consistency = 'linearizable' | 'stale';
@@ -49,39 +50,6 @@ export interface TraceStoreOptions {
   readonly fatal: (error: Error) => void;
 }
 
-export interface MemberStatus {
-  readonly id: NodeId;
-  readonly replica: ReplicaId;
-  readonly connected: boolean;
-  readonly peer: string;
-  readonly http: string | null;
-  readonly role: 'leader' | 'follower' | 'unknown';
-  readonly voter: boolean;
-  /** What the leader knows to be durable there; null when this node is not the leader. */
-  readonly matchIndex: LogIndex | null;
-  /** How long ago it last held all that was committed; null when unknown. */
-  readonly lagMs: number | null;
-  readonly appliedIndex: LogIndex | null;
-  readonly ready: boolean | null;
-  readonly recovering: boolean | null;
-}
-
-export interface StoreStatus {
-  readonly id: NodeId;
-  readonly clusterId: string | null;
-  readonly ready: boolean;
-  /** Why it is not ready; null when it is. */
-  readonly waiting: string | null;
-  readonly replica: ReplicaStatus | null;
-  readonly members: readonly MemberStatus[];
-}
-
-interface Peer {
-  readonly hello: Hello;
-  connected: boolean;
-  report: (PeerMessage & { kind: 'report' }) | null;
-}
-
 /** The part that exists once the cluster is founded. */
 interface Running {
   readonly replica: Replica;
@@ -97,14 +65,7 @@ export class TraceStore {
   readonly #hardState: HardStateFile;
   readonly #self: ReplicaId;
   readonly #boot: string;
-  readonly #peers = new Map<NodeId, Peer>();
-  /**
-   * Highest hard-state counter seen per replica, and in which run: one that comes back with less was rolled back (protocol
-   * A3). Within a run the counter only grows, but a hello may be overtaken by a report on another connection.
-   */
-  readonly #counters = new Map<ReplicaId, { readonly boot: BootId; readonly counter: number }>();
-  /** Peers that will not talk to this node, with why. */
-  readonly #refusals = new Map<NodeId, string>();
+  readonly #peers: Peers;
   #founder: Founder | null = null;
   /** Under way, or done. */
   #founding: Promise<void> | null = null;
@@ -119,6 +80,8 @@ export class TraceStore {
     this.#hardState = hardState;
     this.#self = replicaIdOf(options.node, incarnation);
     this.#boot = hex(options.platform.random.bytes(16));
+    const { platform, logger, members } = options;
+    this.#peers = new Peers({ clock: platform.clock, logger, members: new Set(members.keys()) });
   }
 
   /** Opens the data directory, verifies it, and joins the others. Rejects with one sentence when that cannot be done. */
@@ -134,6 +97,16 @@ export class TraceStore {
         { dropped: log.opened.dropped, end: log.last.index },
         `the log was cut at its first fault: ${log.opened.reason}`,
       );
+    }
+    const promisedTo = hardState.state?.clusterId ?? log.clusterId;
+    if (log.clusterId !== null && promisedTo !== log.clusterId) {
+      throw new Error(
+        `the log in --data belongs to cluster ${log.clusterId} and its hard state to ${promisedTo}: put back the directory as it was`,
+      );
+    }
+    const owner = log.configuration?.voters.find((voter) => voter.endsWith(`#${hardState.state?.incarnation}`));
+    if (owner !== undefined && nodeIdOf(owner) !== options.node) {
+      throw new Error(`--data is the directory of ${nodeIdOf(owner)}, not of ${options.node}: correct --id or --data`);
     }
     if (hardState.state === null) {
       if (hardState.problem === 'unreadable' || log.base !== null) {
@@ -171,7 +144,7 @@ export class TraceStore {
     if (this.#belongs) await this.#startReplica();
     else this.#founder = this.#newFounder();
     await transport.start(() => this.hello, {
-      admit: (hello) => this.#admit(hello),
+      admit: (hello) => this.#peers.admit(hello, this.hello.clusterId),
       onUp: (hello) => this.#peerUp(hello),
       onDown: (node) => this.#peerDown(node),
       onMessage: (hello, message) => this.#receive(hello, message),
@@ -233,7 +206,7 @@ export class TraceStore {
     await this.#startReplica();
     this.#founder = null;
     this.#options.transport.helloChanged();
-    for (const peer of this.#peers.values()) this.#offerFounding(peer.hello);
+    for (const hello of this.#peers.hellos) this.#offerFounding(hello);
   }
 
   async #startReplica(): Promise<void> {
@@ -268,6 +241,7 @@ export class TraceStore {
     });
     this.#caughtUpTo = replica.status.commit;
     const ingest = new Ingest({
+      clock: platform.clock,
       codec: platform.codec,
       executor: platform.executor,
       builder: this.#boot,
@@ -292,41 +266,15 @@ export class TraceStore {
     };
   }
 
-  #admit(hello: Hello): string | null {
-    const own = this.hello.clusterId;
-    if (own !== null && hello.clusterId !== null && own !== hello.clusterId) {
-      return `${hello.node} belongs to cluster ${hello.clusterId}, this is cluster ${own}: check --cluster and --data`;
-    }
-    if (!this.#options.members.has(hello.node)) return `${hello.node} is not in this node's --cluster`;
-    const seen = this.#counters.get(hello.replica);
-    if (seen !== undefined && seen.boot !== hello.boot && hello.hardStateCounter < seen.counter) {
-      return `the disk of ${hello.node} went back in time (hard state ${hello.hardStateCounter}, seen ${seen.counter}): empty its --data so that it returns as a new member`;
-    }
-    return null;
-  }
-
-  /** One peer may be wrong about us; a majority that will not have this node means that it must not go on. */
   #refused(node: NodeId, sentence: string): void {
-    const { logger, members } = this.#options;
-    if (this.#refusals.get(node) !== sentence) logger.warn({ peer: node }, `refused by ${node}: ${sentence}`);
-    this.#refusals.set(node, sentence);
-    const led = this.#running?.replica.status.leader != null;
-    if (!led && this.#refusals.size >= majority(members.size)) {
-      this.#fatal(new Error(`refused by ${[...this.#refusals.keys()].join(' and ')}: ${sentence}`));
-    }
+    const reason = this.#peers.refused(node, sentence);
+    if (reason !== null && this.#running?.replica.status.leader == null) this.#fatal(new Error(reason));
   }
 
   #peerUp(hello: Hello): void {
-    this.#refusals.delete(hello.node);
-    this.#noteCounter(hello, hello.hardStateCounter);
-    this.#peers.set(hello.node, { hello, connected: true, report: null });
+    this.#peers.up(hello);
     this.#founder?.peerUp(hello);
     this.#offerFounding(hello);
-  }
-
-  #noteCounter({ replica, boot }: Hello, counter: number): void {
-    const seen = this.#counters.get(replica)?.counter ?? 0;
-    this.#counters.set(replica, { boot, counter: Math.max(counter, seen) });
   }
 
   /** A founded member that listed an empty node, by this very incarnation, brings it the founding record (protocol B1). */
@@ -339,8 +287,7 @@ export class TraceStore {
   }
 
   #peerDown(node: NodeId): void {
-    const peer = this.#peers.get(node);
-    if (peer !== undefined) peer.connected = false;
+    this.#peers.down(node);
     this.#founder?.peerDown(node);
     this.#running?.replica.disconnected(node);
   }
@@ -359,11 +306,8 @@ export class TraceStore {
       case 'found':
         void this.#founder?.receive(message);
         return;
-      case 'report': {
-        const peer = this.#peers.get(hello.node);
-        if (peer !== undefined) peer.report = message;
-        this.#noteCounter(hello, message.hardStateCounter);
-      }
+      case 'report':
+        this.#peers.reported(hello, message);
     }
   }
 
@@ -420,8 +364,8 @@ export class TraceStore {
       const trace = await lookUpTrace(traceId, { log: this.#log, index, codec, executor });
       return { trace, applied };
     } catch (error) {
-      if (!(error instanceof DamagedError)) throw error;
-      this.#options.logger.error({ error: error.message }, 'stored bytes are damaged');
+      if (!(error instanceof DamagedError || error instanceof DiskError)) throw error;
+      this.#options.logger.error({ error: error.message }, 'stored bytes cannot be read');
       throw new QuorateError('damaged', `${error.message}: ask another node`);
     }
   }
@@ -438,36 +382,27 @@ export class TraceStore {
   }
 
   get status(): StoreStatus {
-    const replica = this.#running?.replica.status ?? null;
-    const base = this.#log.base;
+    const { node, http, members } = this.#options;
+    const running = this.#running;
+    const replica = running?.replica.status ?? null;
     const waiting = this.ready
       ? null
       : (this.#founder?.waiting ?? (replica?.leader == null ? 'no leader' : 'bringing the index up to date'));
-    const voters = base?.configuration.voters ?? [];
-    const followers = this.#running?.replica.followers ?? null;
-    const members = [...this.#options.members].map(([id, address]): MemberStatus => {
-      const peer = this.#peers.get(id);
-      const self = id === this.#options.node;
-      const known = self
-        ? this.#self
-        : (peer?.hello.replica ?? voters.find((voter) => nodeIdOf(voter) === id) ?? replicaIdOf(id, ''));
-      const leads = replica?.leader === known;
-      return {
-        id,
-        replica: known,
-        connected: self || peer?.connected === true,
-        peer: address,
-        http: self ? this.#options.http : (peer?.hello.http ?? null),
-        role: leads ? 'leader' : self || peer?.connected === true ? 'follower' : 'unknown',
-        voter: voters.includes(known),
-        matchIndex: followers?.get(known)?.match ?? null,
-        lagMs: followers?.get(known)?.lagMs ?? null,
-        appliedIndex: self ? (replica?.applied ?? null) : (peer?.report?.applied ?? null),
-        ready: self ? this.ready : peer?.connected === true ? (peer.report?.ready ?? null) : false,
-        recovering: self ? replica !== null && replica.lostPromise !== null : (peer?.report?.recovering ?? null),
-      };
-    });
-    return { id: this.#options.node, clusterId: this.#log.clusterId, ready: this.ready, waiting, replica, members };
+    return {
+      id: node,
+      clusterId: this.#log.clusterId,
+      ready: this.ready,
+      waiting,
+      replica,
+      members: memberStatuses({
+        self: { node, replica: this.#self, http, ready: this.ready },
+        members,
+        peers: this.#peers,
+        voters: this.#log.configuration?.voters ?? [],
+        status: replica,
+        followers: running?.replica.followers ?? null,
+      }),
+    };
   }
 
   #fatal(error: Error): void {

@@ -4,6 +4,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { Readable } from 'node:stream';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { expect, test } from 'vitest';
+import { limits } from '../../src/limits.ts';
 import { readBody } from '../../src/api/request-body.ts';
 import { closeServer } from '../../src/api/server.ts';
 import { realClock } from '../../src/platform/real/clock.ts';
@@ -18,7 +19,7 @@ async function withEndlessRequest(): Promise<{ server: FastifyInstance; reading:
     method: 'POST',
     url: '/',
     handler: (request) => {
-      const body = readBody(request.raw);
+      const body = readBody(request.raw, limits.requestBytesMax, () => true);
       start({ body });
       return body;
     },
@@ -40,7 +41,7 @@ test('a stop does not wait for ever for a body that never ends', async () => {
 
 test('a body cut off by its client is no failure of this node', async () => {
   const stream = new Readable({ read: () => undefined });
-  const body = readBody(stream);
+  const body = readBody(stream, limits.requestBytesMax, () => true);
   stream.destroy(new Error('aborted'));
   await expect(body).rejects.toMatchObject({ code: 'bad-request', message: expect.stringContaining('send it again') });
 });

@@ -118,33 +118,93 @@ describe('quorate trace get', () => {
 });
 
 describe('quorate cluster status', () => {
-  it('prints who leads and how far each member is', async () => {
-    const body = {
-      mode: 'cp',
+  const member = { voter: true, connected: true, ready: true, recovering: false };
+  const [n1, n2, n3] = [
+    {
+      ...member,
       id: 'n1',
-      role: 'follower',
-      leader: 'n2',
-      term: 4,
-      commitIndex: 123,
+      peer: 'h1:4319',
+      http: 'http://h1:4318',
+      role: 'leader',
       appliedIndex: 120,
-      members: [
-        { id: 'n1', peer: 'h1:4319', http: 'http://h1:4318', role: 'follower', voter: true, matchIndex: 123, lagMs: 0 },
-        { id: 'n2', peer: 'h2:4319', http: 'http://h2:4318', role: 'leader', voter: true, matchIndex: 123, lagMs: 0 },
-        { id: 'n3', peer: 'h3:4319', http: null, role: null, voter: true, matchIndex: 7, lagMs: 12_000 },
-      ],
-    };
-    const { url, asked } = await nodeAnswering({ status: 200, body });
+      matchIndex: 123,
+      lagMs: 0,
+    },
+    {
+      ...member,
+      id: 'n2',
+      peer: 'h2:4319',
+      http: null,
+      role: 'follower',
+      appliedIndex: 9,
+      matchIndex: 9,
+      lagMs: 40,
+      recovering: true,
+    },
+    {
+      ...member,
+      id: 'n3',
+      peer: 'h3:4319',
+      http: null,
+      role: 'unknown',
+      connected: false,
+      ready: false,
+      appliedIndex: null,
+      matchIndex: 7,
+      lagMs: 12_000,
+    },
+  ];
+  const status = {
+    mode: 'cp',
+    id: 'n1',
+    role: 'leader',
+    leader: 'n1',
+    term: 4,
+    commitIndex: 123,
+    appliedIndex: 120,
+    waiting: null,
+  };
+
+  it('prints who leads and how far each member is', async () => {
+    const { url, asked } = await nodeAnswering({ status: 200, body: { ...status, members: [n1, n2, n3] } });
     const { code, stdout } = await run(['cluster', 'status', '--url', url]);
     expect(code).toBe(0);
     expect(asked[0]?.url).toBe('/api/v1/cluster');
     expect(`\n${stdout}`).toBe(`
-mode cp, leader n2, term 4, commit 123, as n1 sees it (follower, applied 120)
+mode cp, leader n1, term 4, commit 123, as n1 sees it
 
-ID  ROLE      VOTER  PEER     HTTP            MATCH       LAG
-n1  follower  yes    h1:4319  http://h1:4318    123      0 ms
-n2  leader    yes    h2:4319  http://h2:4318    123      0 ms
-n3  -         yes    h3:4319  -                   7  12000 ms
+ID  ROLE      STATE          VOTER  PEER     HTTP            APPLIED  MATCH       LAG
+n1  leader    ready          yes    h1:4319  http://h1:4318      120    123      0 ms
+n2  follower  recovering     yes    h2:4319  -                     9      9     40 ms
+n3  unknown   not connected  yes    h3:4319  -                     -      7  12000 ms
 `);
+  });
+
+  it('a follower does not know how far the others are: the leader is asked', async () => {
+    const unknown = { matchIndex: null, lagMs: null };
+    const { url, asked } = await nodeAnswering({
+      status: 200,
+      body: {
+        ...status,
+        id: 'n2',
+        members: [
+          { ...n1, ...unknown, http: 'http://127.0.0.1:1' },
+          { ...n2, ...unknown },
+        ],
+      },
+    });
+    const { code, stdout } = await run(['cluster', 'status', '--url', url]);
+    // The leader named here does not answer: what is known is printed all the same.
+    expect([code, asked.length]).toEqual([0, 1]);
+    expect(stdout).toMatch(/^n2 +follower +recovering +yes +h2:4319 +- +9 +- +-$/m);
+  });
+
+  it('without a leader it says why this node is not ready, and ends with exit code 1', async () => {
+    const body = { ...status, leader: null, waiting: 'no leader', members: [n1] };
+    const { url } = await nodeAnswering({ status: 200, body });
+    const { code, stdout } = await run(['cluster', 'status', '--url', url]);
+    expect(code).toBe(1);
+    expect(stdout).toContain('no leader, term 4, commit 123, as n1 sees it; n1 is not ready: no leader');
   });
 });
 

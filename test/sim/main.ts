@@ -14,7 +14,8 @@ const { values } = parseArgs({
 
 function numberOf(name: string, text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`--${name}: "${text}" is not a whole number`);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new Error(`--${name}: "${text}" is not a whole number from 1 on`);
   return value;
 }
 

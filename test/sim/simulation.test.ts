@@ -6,6 +6,7 @@ import { simulate } from './simulation.ts';
 const regressions: readonly [seed: number, found: string][] = [
   [1, 'a batch found after a crash was acknowledged without having been promised'],
   [59, 'a follower forgot what it had matched when it campaigned in vain within the same term'],
+  [200141, 'a write waited behind a full queue for longer than its deadline'],
 ];
 
 const freshSeeds = Number(process.env['SIM_SEEDS'] ?? 200);

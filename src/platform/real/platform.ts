@@ -1,6 +1,6 @@
 /** Everything a node takes from the machine, for real. */
 import { mkdir, open, rm, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { DiskError } from '../disk-error.ts';
 import type { Platform } from '../platform.ts';
 import { realClock } from './clock.ts';
@@ -22,10 +22,24 @@ export async function openRealPlatform(options: { readonly dataDir: string }): P
   return { clock: realClock, random: realRandom, codec: realCodec, executor: openRealExecutor(), disk };
 }
 
+/** One level after the other: `mkdir` with `recursive` never returns below a directory that takes no entries, as /proc. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT' || dirname(path) === path || (await stat(dirname(path)).catch(() => null)) !== null)
+      throw error;
+    await makeDirectory(dirname(path));
+    await mkdir(path);
+  }
+}
+
 async function proveWritable(dataDir: string): Promise<void> {
   const probe = join(dataDir, `probe-${process.pid}`);
   try {
-    await mkdir(dataDir, { recursive: true });
+    await makeDirectory(dataDir);
     const handle = await open(probe, 'w');
     try {
       await handle.writeFile(new Uint8Array(4096));

@@ -1,0 +1,99 @@
+/**
+ * What this node knows of the others: who is connected, what each said of itself, and who must not be talked to
+ * (protocol A3, B3).
+ */
+import type { Logger } from '../logger.ts';
+import type { Clock } from '../platform/clock.ts';
+import { majority } from '../raft/core/quorum.ts';
+import type { BootId, NodeId, ReplicaId } from '../raft/core/types.ts';
+import type { Hello, PeerMessage } from '../transport/transport.ts';
+
+export type Report = PeerMessage & { readonly kind: 'report' };
+
+export interface Peer {
+  readonly hello: Hello;
+  connected: boolean;
+  report: Report | null;
+}
+
+export interface PeersOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** All nodes of `--cluster`, this one included. */
+  readonly members: ReadonlySet<NodeId>;
+}
+
+/** A refusal counts for this long: a peer that still refuses says so again well before. */
+const refusalMs = 10_000;
+
+export class Peers {
+  readonly #options: PeersOptions;
+  readonly #peers = new Map<NodeId, Peer>();
+  /**
+   * Highest hard-state counter seen per replica, and in which run: one that comes back with less was rolled back (protocol
+   * A3). Within a run the counter only grows, but a hello may be overtaken by a report on another connection.
+   */
+  readonly #counters = new Map<ReplicaId, { readonly boot: BootId; readonly counter: number }>();
+  /** Peers that will not talk to this node. */
+  readonly #refusals = new Map<NodeId, { readonly sentence: string; readonly atMs: number }>();
+
+  constructor(options: PeersOptions) {
+    this.#options = options;
+  }
+
+  get(node: NodeId): Peer | undefined {
+    return this.#peers.get(node);
+  }
+
+  get hellos(): readonly Hello[] {
+    return [...this.#peers.values()].map((peer) => peer.hello);
+  }
+
+  /** null admits a peer that introduces itself; a sentence refuses it. `clusterId` is this node's own. */
+  admit(hello: Hello, clusterId: string | null): string | null {
+    if (clusterId !== null && hello.clusterId !== null && clusterId !== hello.clusterId) {
+      return `${hello.node} belongs to cluster ${hello.clusterId}, this is cluster ${clusterId}: check --cluster and --data`;
+    }
+    if (!this.#options.members.has(hello.node)) return `${hello.node} is not in this node's --cluster`;
+    const seen = this.#counters.get(hello.replica);
+    if (seen !== undefined && seen.boot !== hello.boot && hello.hardStateCounter < seen.counter) {
+      return `the disk of ${hello.node} went back in time (hard state ${hello.hardStateCounter}, seen ${seen.counter}): empty its --data so that it returns as a new member`;
+    }
+    return null;
+  }
+
+  up(hello: Hello): void {
+    this.#refusals.delete(hello.node);
+    this.#noteCounter(hello, hello.hardStateCounter);
+    this.#peers.set(hello.node, { hello, connected: true, report: null });
+  }
+
+  down(node: NodeId): void {
+    const peer = this.#peers.get(node);
+    if (peer !== undefined) peer.connected = false;
+  }
+
+  reported(hello: Hello, report: Report): void {
+    const peer = this.#peers.get(hello.node);
+    if (peer !== undefined) peer.report = report;
+    this.#noteCounter(hello, report.hardStateCounter);
+  }
+
+  /**
+   * A peer refused this node. One may be wrong about it; when a majority of the members will not have it, the answer is a
+   * sentence to stop with.
+   */
+  refused(node: NodeId, sentence: string): string | null {
+    const { clock, logger, members } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (this.#refusals.get(node)?.sentence !== sentence) logger.warn({ peer: node }, `refused by ${node}: ${sentence}`);
+    this.#refusals.set(node, { sentence, atMs: nowMs });
+    const refusing = [...this.#refusals].filter(([, { atMs }]) => nowMs - atMs < refusalMs).map(([refuser]) => refuser);
+    return refusing.length >= majority(members.size) ? `refused by ${refusing.join(' and ')}: ${sentence}` : null;
+  }
+
+  #noteCounter({ replica, boot }: Hello, counter: number): void {
+    const seen = this.#counters.get(replica)?.counter ?? 0;
+    this.#counters.set(replica, { boot, counter: Math.max(counter, seen) });
+  }
+}

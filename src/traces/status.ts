@@ -1,0 +1,81 @@
+/** The cluster as one node sees it, for status pages and operators. */
+import { type LogIndex, type NodeId, nodeIdOf, type ReplicaId, replicaIdOf } from '../raft/core/types.ts';
+import type { FollowerStatus, ReplicaStatus } from '../raft/replica.ts';
+import type { Peers } from './peers.ts';
+
+export interface MemberStatus {
+  readonly id: NodeId;
+  readonly replica: ReplicaId;
+  readonly connected: boolean;
+  readonly peer: string;
+  readonly http: string | null;
+  readonly role: 'leader' | 'follower' | 'unknown';
+  readonly voter: boolean;
+  /** What the leader knows to be durable there; null when this node is not the leader. */
+  readonly matchIndex: LogIndex | null;
+  /** How long ago it last held all that was committed; null when unknown. */
+  readonly lagMs: number | null;
+  readonly appliedIndex: LogIndex | null;
+  readonly ready: boolean | null;
+  readonly recovering: boolean | null;
+}
+
+export interface StoreStatus {
+  readonly id: NodeId;
+  readonly clusterId: string | null;
+  readonly ready: boolean;
+  /** Why it is not ready; null when it is. */
+  readonly waiting: string | null;
+  readonly replica: ReplicaStatus | null;
+  readonly members: readonly MemberStatus[];
+}
+
+export interface StatusSources {
+  readonly self: { readonly node: NodeId; readonly replica: ReplicaId; readonly http: string; readonly ready: boolean };
+  /** Every node of `--cluster` with its address for the others. */
+  readonly members: ReadonlyMap<NodeId, string>;
+  readonly peers: Peers;
+  readonly voters: readonly ReplicaId[];
+  readonly status: ReplicaStatus | null;
+  /** Known to the leader alone. */
+  readonly followers: ReadonlyMap<ReplicaId, FollowerStatus> | null;
+}
+
+export function memberStatuses({ self, members, peers, voters, status, followers }: StatusSources): MemberStatus[] {
+  return [...members].map(([id, address]): MemberStatus => {
+    const listed = voters.find((voter) => nodeIdOf(voter) === id) ?? replicaIdOf(id, '');
+    if (id === self.node) {
+      return {
+        id,
+        replica: self.replica,
+        connected: true,
+        peer: address,
+        http: self.http,
+        role: status?.leader === self.replica ? 'leader' : 'follower',
+        voter: voters.includes(self.replica),
+        matchIndex: followers?.get(self.replica)?.match ?? null,
+        lagMs: followers?.get(self.replica)?.lagMs ?? null,
+        appliedIndex: status?.applied ?? null,
+        ready: self.ready,
+        recovering: status !== null && status.lostPromise !== null,
+      };
+    }
+    const peer = peers.get(id);
+    const replica = peer?.hello.replica ?? listed;
+    const connected = peer?.connected === true;
+    return {
+      id,
+      replica,
+      connected,
+      peer: address,
+      http: peer?.hello.http ?? null,
+      role: status?.leader === replica ? 'leader' : connected ? 'follower' : 'unknown',
+      voter: voters.includes(replica),
+      matchIndex: followers?.get(replica)?.match ?? null,
+      lagMs: followers?.get(replica)?.lagMs ?? null,
+      appliedIndex: peer?.report?.applied ?? null,
+      ready: connected ? (peer.report?.ready ?? null) : false,
+      recovering: peer?.report?.recovering ?? null,
+    };
+  });
+}
