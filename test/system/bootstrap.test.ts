@@ -1,5 +1,7 @@
 /** `cluster/bootstrap` as a process: what it prints, how it ends. The nodes are stand-ins (fake-node.ts). */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Bootstrap, freeBase } from './bootstrap-process.ts';
@@ -69,6 +71,15 @@ describe('cluster/bootstrap', () => {
       `Port ${base + 12} (peer of n2) is taken: stop what uses it or choose another --base-port.\n`,
     );
     server.close();
+  });
+
+  it('the data of a cluster of another size is one sentence', async () => {
+    const data = mkdtempSync(join(tmpdir(), 'quorate-size-'));
+    for (const id of ['n1', 'n2', 'n3']) mkdirSync(join(data, id));
+    const running = start(['--nodes', '5', '--data', data, '--base-port', String(await freeBase())]);
+    expect(await running.ended).toBe(1);
+    expect(running.text).toBe(`${data} holds a cluster of 3: start it with --nodes 3, or choose another --data.\n`);
+    rmSync(data, { recursive: true });
   });
 
   it('its nodes take no settings from our environment', async () => {

@@ -17,9 +17,10 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
   const behaviour = process.env['FAKE'];
   if (behaviour === 'fail-start')
     throw new Error('Data directory /x is used by another process:\n stop that one first.');
+  // Before it serves: who waits until it is ready has read this line.
+  process.stdout.write(`threads ${await poolThreads()}\n`);
   const server = createServer((_request, response) => response.end());
   await new Promise<void>((resolve) => server.listen(config.http.port, config.http.host, resolve));
-  process.stdout.write(`threads ${await poolThreads()}\n`);
   return {
     http: config.http,
     peer: config.peer,

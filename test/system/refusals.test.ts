@@ -1,6 +1,6 @@
 /** What must not start, or must not go on, says so in one sentence that tells what to do, and harms nothing. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -90,6 +90,29 @@ test("another cluster's data: the stray node stops, the others go on", async () 
   const client = new QuorateClient({ id: 'n1', url: cluster.node('n1').http });
   expect((await client.export(smallExport(new SeededRandom(1), { spans: 1 }).body)).outcome).toBe('ok');
   await n3.start();
+});
+
+test("another node's directory, and a log beside a hard state of another cluster", async () => {
+  const cluster = await startCluster('ours');
+  const other = await startCluster('theirs');
+  await Promise.all([cluster.stop(), other.stop()]);
+  const n1 = cluster.node('n1');
+  const swapped = await endOf(new LocalNode({ ...n1.options, data: cluster.node('n2').data }));
+  expect(swapped).toEqual({
+    end: 'exit code 1',
+    sentences: [expect.stringMatching(/^--data is the directory of n2, not of n1: correct --id or --data/)],
+  });
+
+  cpSync(join(other.node('n1').data, 'hard-state'), join(n1.data, 'hard-state'));
+  const mixed = await endOf(n1);
+  expect(mixed).toEqual({
+    end: 'exit code 1',
+    sentences: [
+      expect.stringMatching(
+        /^the log in --data belongs to cluster .* and its hard state to .*: put back the directory/,
+      ),
+    ],
+  });
 });
 
 function mounted(name: string, options: string): string {
