@@ -57,7 +57,8 @@ interface Running {
   readonly ingest: Ingest;
 }
 
-const reportEveryMs = 1_000;
+/** Often enough that a status page is not behind what the others already know. */
+const reportEveryMs = 250;
 
 export class TraceStore {
   readonly #options: TraceStoreOptions;

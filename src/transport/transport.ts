@@ -38,7 +38,7 @@ export type PeerMessage =
   | { readonly kind: 'forward'; readonly term: Term; readonly payload: Uint8Array }
   /** Bootstrap: a founded member gives the founding record to an empty one that it lists (protocol B1). */
   | { readonly kind: 'found'; readonly founding: Founding }
-  /** What a node tells the others about itself for their status pages, every second. */
+  /** What a node tells the others about itself for their status pages, a few times a second. */
   | {
       readonly kind: 'report';
       readonly applied: LogIndex;

@@ -22,17 +22,22 @@ export async function openRealPlatform(options: { readonly dataDir: string }): P
   return { clock: realClock, random: realRandom, codec: realCodec, executor: openRealExecutor(), disk };
 }
 
-/** One level after the other: `mkdir` with `recursive` never returns below a directory that takes no entries, as /proc. */
+/**
+ * One level after the other: `mkdir` with `recursive` never returns below a directory that takes no entries, as /proc.
+ * Another process may make the same levels meanwhile.
+ */
 async function makeDirectory(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'EEXIST') return;
-    if (code !== 'ENOENT' || dirname(path) === path || (await stat(dirname(path)).catch(() => null)) !== null)
-      throw error;
-    await makeDirectory(dirname(path));
-    await mkdir(path);
+  const parent = dirname(path);
+  for (let isSecondTry = false; ; isSecondTry = true) {
+    try {
+      await mkdir(path);
+      return;
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      if (code === 'EEXIST') return;
+      if (code !== 'ENOENT' || parent === path || isSecondTry) throw error;
+      if ((await stat(parent).catch(() => null)) === null) await makeDirectory(parent);
+    }
   }
 }
 
