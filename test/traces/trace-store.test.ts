@@ -81,6 +81,13 @@ class Node {
     );
   }
 
+  /** Not one byte of the slot is what it was. */
+  damageSlot(slot: number): void {
+    const bytes = this.machine.disk.slotFiles.get('hard-state')?.bytes ?? new Uint8Array(0);
+    const { slotBytes } = hardStateSlots;
+    for (let at = slot * slotBytes; at < (slot + 1) * slotBytes; at += 1) bytes[at] = (bytes[at] ?? 0) ^ 0xff;
+  }
+
   async runFor(durationMs: number): Promise<void> {
     const { scheduler } = this.machine;
     await scheduler.run({ untilMs: scheduler.nowMs + durationMs, settled: () => false });
@@ -124,6 +131,27 @@ describe('start', () => {
     await node.runFor(2_000);
     expect(store.status).toMatchObject({ clusterId: 'c1', ready: true });
   });
+
+  test.each([
+    ['unreadable', (node: Node) => [0, 1, 2, 3].forEach((slot) => node.damageSlot(slot))],
+    ['lost', (node: Node) => node.machine.disk.slotFiles.delete('hard-state')],
+  ])(
+    'a hard state that is %s: a new incarnation that votes no more, and no entry is touched (A3)',
+    async (_, damage) => {
+      const node = new Node();
+      const entries = three();
+      const { index, term, hash } = entries[2] as Entry;
+      await node.disk({ ...freshState, term: asTerm(1), promised: { index, term, hash } }, { voters, entries });
+      damage(node);
+      const before = node.machine.disk.entries('log');
+      const store = await node.open(['n1', 'n2', 'n3']);
+      await node.runFor(2_000);
+      expect(store.hello.replica).not.toBe('n1#i1');
+      expect(store.hello).toMatchObject({ clusterId: 'c1', founded: false });
+      expect(store.status).toMatchObject({ ready: false, replica: null });
+      expect(node.machine.disk.entries('log')).toEqual(before);
+    },
+  );
 });
 
 describe('who is admitted', () => {
