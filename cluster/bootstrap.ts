@@ -34,7 +34,7 @@ function integer(name: string, text: string, least: number, most: number): numbe
 
 async function refuseTakenPorts(basePort: number, size: number): Promise<void> {
   for (let index = 0; index < size; index += 1) {
-    for (const [purpose, port] of Object.entries(portsAt(basePort, index))) {
+    for (const [purpose, port] of Object.entries<number>({ ...portsAt(basePort, index) })) {
       if (!(await isPortTaken(port))) continue;
       throw new CommandError(
         `Port ${port} (${purpose} of n${index + 1}) is taken: stop what uses it or choose another --base-port.`,
@@ -53,8 +53,15 @@ function refuseOtherSize(data: string, size: number): void {
 }
 
 function table(cluster: LocalCluster): string {
-  const rows = cluster.nodes.map(({ id, http, peer, data }) => [id, `${http}/v1/traces`, http, peer, data]);
-  return formatTable(['ID', 'OTLP/HTTP', 'API', 'PEER', 'DATA'], rows);
+  const rows = cluster.nodes.map(({ id, grpc, http, peer, data }) => [
+    id,
+    `http://${grpc}`,
+    `${http}/v1/traces`,
+    http,
+    peer,
+    data,
+  ]);
+  return formatTable(['ID', 'OTLP/GRPC', 'OTLP/HTTP', 'API', 'PEER', 'DATA'], rows);
 }
 
 /** The first Ctrl-C or SIGTERM; the second one ends everything at once. */
@@ -86,7 +93,7 @@ async function main(): Promise<void> {
         type: 'string',
         default: '4317',
         requiresArg: true,
-        description: 'Node i: gRPC (reserved) at this + 10(i-1), HTTP one above, peers two above',
+        description: 'Node i: gRPC at this + 10(i-1), HTTP one above, peers two above',
       },
     } as const)
     .parserConfiguration({ 'camel-case-expansion': false, 'parse-numbers': false, 'duplicate-arguments-array': false })

@@ -14,13 +14,20 @@ export interface LocalClusterOptions extends Pick<
   readonly data: string;
   /** 3 by default. */
   readonly nodes?: number;
-  /** Node i has gRPC (reserved) at base + 10(i-1), HTTP one above, peers two above; without it, ports that are free now. */
+  /** Node i has gRPC at base + 10(i-1), HTTP one above, peers two above; without it, ports that are free now. */
   readonly basePort?: number;
   readonly wrapper?: (id: string) => readonly string[];
 }
 
+export interface NodePorts {
+  readonly grpc: number;
+  readonly http: number;
+  readonly peer: number;
+}
+
 /** Ports of node `index` (from 0) above a base port (design section 4). */
-export const portsAt = (basePort: number, index: number): { http: number; peer: number } => ({
+export const portsAt = (basePort: number, index: number): NodePorts => ({
+  grpc: basePort + 10 * index,
   http: basePort + 10 * index + 1,
   peer: basePort + 10 * index + 2,
 });
@@ -42,8 +49,9 @@ export class LocalCluster {
     const { data, nodes: size = 3, basePort, wrapper, ...others } = options;
     const indices = Array.from({ length: size }, (_, index) => index);
     const ports = basePort === undefined ? await freePorts(size) : indices.map((index) => portsAt(basePort, index));
-    const members = ports.map(({ http, peer }, index) => ({
+    const members = ports.map(({ grpc, http, peer }, index) => ({
       id: `n${index + 1}`,
+      grpc: `${host}:${grpc}`,
       http: `${host}:${http}`,
       peer: `${host}:${peer}`,
     }));
@@ -98,9 +106,9 @@ export function isPortTaken(port: number): Promise<boolean> {
   });
 }
 
-/** Pairs of ports that are free now, all different. */
-async function freePorts(size: number): Promise<{ http: number; peer: number }[]> {
-  const servers = Array.from({ length: 2 * size }, () => createServer());
+/** Ports that are free now, all different. */
+async function freePorts(size: number): Promise<NodePorts[]> {
+  const servers = Array.from({ length: 3 * size }, () => createServer());
   const ports = await Promise.all(
     servers.map(
       (server) =>
@@ -114,5 +122,8 @@ async function freePorts(size: number): Promise<{ http: number; peer: number }[]
     ),
   );
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return Array.from({ length: size }, (_, index) => ({ http: ports[2 * index] ?? 0, peer: ports[2 * index + 1] ?? 0 }));
+  return Array.from({ length: size }, (_, index) => {
+    const [grpc = 0, http = 0, peer = 0] = ports.slice(3 * index);
+    return { grpc, http, peer };
+  });
 }

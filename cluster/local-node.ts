@@ -14,7 +14,8 @@ export interface LocalNodeOptions {
   readonly id: string;
   /** Data directory of this node. */
   readonly data: string;
-  /** `HOST:PORT` of its HTTP API and for its peers. */
+  /** `HOST:PORT` of its OTLP/gRPC, of its HTTP API and for its peers. */
+  readonly grpc: string;
   readonly http: string;
   readonly peer: string;
   /** The value of --cluster. */
@@ -36,6 +37,8 @@ export class LocalNode {
   readonly data: string;
   /** Base URL of its HTTP API. */
   readonly http: string;
+  /** `HOST:PORT` of its OTLP/gRPC. */
+  readonly grpc: string;
   /** `HOST:PORT` where the other nodes connect to. */
   readonly peer: string;
   readonly options: LocalNodeOptions;
@@ -49,6 +52,7 @@ export class LocalNode {
     this.options = options;
     this.id = options.id;
     this.data = options.data;
+    this.grpc = options.grpc;
     this.http = `http://${options.http}`;
     this.peer = options.peer;
   }
@@ -77,8 +81,9 @@ export class LocalNode {
   /** Starts the process and waits for nothing. */
   spawn(): void {
     if (this.#process !== null) throw new Error(`${this.id} is running already.`);
-    const { id, data, http, peer, cluster, environment, wrapper = [] } = this.options;
-    const flags = ['--id', id, '--data', data, '--cluster', cluster, '--http', http, '--peer', peer];
+    const { id, data, grpc, http, peer, cluster, environment, wrapper = [] } = this.options;
+    const listening = ['--grpc', grpc, '--http', http, '--peer', peer];
+    const flags = ['--id', id, '--data', data, '--cluster', cluster, ...listening];
     const [command = quorate, ...rest] = [...wrapper, quorate, 'start', ...flags];
     // A process group of its own, so that Ctrl-C in a terminal reaches a node only through whoever manages it.
     const child = spawn(command, rest, {

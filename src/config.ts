@@ -4,7 +4,7 @@
  * the default (src/settings.ts).
  */
 import { resolve } from 'node:path';
-import { limits } from './limits.ts';
+import { type ClientLimits, limits, settableLimits } from './limits.ts';
 import type { Address } from './platform/pipe.ts';
 import { assertParsed, ConfigError, environmentName, readSettings, Refusal } from './settings.ts';
 import type { Setting, SettingSources, Values } from './settings.ts';
@@ -19,13 +19,19 @@ export interface NodeConfig {
   readonly mode: 'cp';
   /** Where the HTTP API listens. */
   readonly http: Address;
+  /** Where OTLP/gRPC listens. */
+  readonly grpc: Address;
   /** Where other nodes connect to. */
   readonly peer: Address;
   readonly logLevel: LogLevel;
+  readonly limits: ClientLimits;
 }
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
 
 export const nodeSettings = {
   id: {
@@ -56,6 +62,12 @@ export const nodeSettings = {
     parse: parseAddress,
     default: '127.0.0.1:4318',
   },
+  grpc: {
+    placeholder: 'HOST:PORT',
+    description: 'Where this node listens for OTLP/gRPC.',
+    parse: parseAddress,
+    default: '127.0.0.1:4317',
+  },
   peer: {
     placeholder: 'HOST:PORT',
     description: 'Where this node listens for the others, when that differs from what they call it.',
@@ -68,7 +80,94 @@ export const nodeSettings = {
     parse: (text) => parseChoice(text, logLevels),
     default: 'info',
   },
+  'request-bytes-max': {
+    placeholder: 'SIZE',
+    description: 'Largest request, as received and after inflation; at most two thirds of --admission-bytes-max.',
+    parse: (text) => parseSize(text, { least: 64 * KiB, most: 512 * MiB }),
+    default: formatSize(limits.requestBytesMax),
+  },
+  'inflation-ratio-max': {
+    placeholder: 'NUMBER',
+    description: 'How many times its size a compressed request may inflate to; its first MiB is free.',
+    parse: (text) => parseCount(text, { least: 2, most: 10_000 }),
+    default: String(limits.inflationRatioMax),
+  },
+  'admission-bytes-max': {
+    placeholder: 'SIZE',
+    description: 'Bytes of all requests being read, inflated and built at a time; above it requests are answered 429.',
+    parse: (text) => parseSize(text, { least: MiB, most: 4096 * MiB }),
+    default: formatSize(limits.admissionBytesMax),
+  },
+  'headers-timeout-ms': {
+    placeholder: 'MS',
+    description: 'The headers of a request must arrive within this time.',
+    parse: (text) => parseCount(text, { least: 100, most: 600_000 }),
+    default: String(limits.headersTimeoutMs),
+  },
+  'request-timeout-ms': {
+    placeholder: 'MS',
+    description: 'A request must arrive whole within this time.',
+    parse: (text) => parseCount(text, { least: 100, most: 600_000 }),
+    default: String(limits.requestTimeoutMs),
+  },
+  'connections-per-source-max': {
+    placeholder: 'NUMBER',
+    description: 'Connections of one remote address, HTTP and gRPC each.',
+    parse: (text) => parseCount(text, { least: 1, most: 65_536 }),
+    default: String(limits.connectionsPerSourceMax),
+  },
+  'span-bytes-max': {
+    placeholder: 'SIZE',
+    description: 'Largest span, and largest resource with its scope; larger ones are rejected by partial_success.',
+    parse: (text) => parseSize(text, { least: KiB, most: limits.spanBytesMax }),
+    default: formatSize(limits.spanBytesMax),
+  },
+  'any-value-depth-max': {
+    placeholder: 'NUMBER',
+    description: 'Deepest nesting of an attribute value.',
+    parse: (text) => parseCount(text, { least: 1, most: 100 }),
+    default: String(limits.anyValueDepthMax),
+  },
+  'attributes-max': {
+    placeholder: 'NUMBER',
+    description: 'Attributes of one span, event, link, resource or scope.',
+    parse: (text) => parseCount(text, { least: 1, most: 1_000_000 }),
+    default: String(limits.attributesMax),
+  },
+  'events-max': {
+    placeholder: 'NUMBER',
+    description: 'Events of one span.',
+    parse: (text) => parseCount(text, { least: 0, most: 1_000_000 }),
+    default: String(limits.eventsMax),
+  },
+  'links-max': {
+    placeholder: 'NUMBER',
+    description: 'Links of one span.',
+    parse: (text) => parseCount(text, { least: 0, most: 1_000_000 }),
+    default: String(limits.linksMax),
+  },
+  'key-bytes-max': {
+    placeholder: 'SIZE',
+    description: 'Longest key of an attribute.',
+    parse: (text) => parseSize(text, { least: 128, most: limits.spanBytesMax }),
+    default: formatSize(limits.keyBytesMax),
+  },
+  'value-bytes-max': {
+    placeholder: 'SIZE',
+    description: 'Largest value of an attribute, as encoded.',
+    parse: (text) => parseSize(text, { least: 128, most: limits.spanBytesMax }),
+    default: formatSize(limits.valueBytesMax),
+  },
+  'spans-per-request-max': {
+    placeholder: 'NUMBER',
+    description: 'Spans of one request; those behind are rejected by partial_success.',
+    parse: (text) => parseCount(text, { least: 1, most: 10_000_000 }),
+    default: String(limits.spansPerRequestMax),
+  },
 } as const satisfies Record<string, Setting<unknown>>;
+
+/** `requestBytesMax` -> `request-bytes-max`. */
+export const limitFlag = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** Settings of the commands that talk to a running cluster. */
 export const clientSettings = {
@@ -122,9 +221,8 @@ export function readNodeConfig(sources: SettingSources): { config: NodeConfig; w
   }
   const http = values.http ?? assertParsed(parseAddress(nodeSettings.http.default));
   const peer = values.peer ?? own;
-  if (http.port === peer.port && http.port !== 0 && http.host === peer.host) {
-    throw new ConfigError(`--http and --peer are both ${formatAddress(http)}; give each a port of its own.`);
-  }
+  const grpc = values.grpc ?? assertParsed(parseAddress(nodeSettings.grpc.default));
+  refuseSharedPorts({ http, grpc, peer });
   const warnings: string[] = [];
   if (cluster.size % 2 === 0) {
     warnings.push(
@@ -134,7 +232,44 @@ export function readNodeConfig(sources: SettingSources): { config: NodeConfig; w
     warnings.push('One member survives no failure: use three for anything you want to keep.');
   }
   const logLevel = values['log-level'] ?? nodeSettings['log-level'].default;
-  return { config: { id, data, cluster, mode: values.mode ?? 'cp', http, peer, logLevel }, warnings };
+  const config = { id, data, cluster, mode: values.mode ?? 'cp', http, grpc, peer, logLevel, limits: limitsOf(values) };
+  return { config, warnings };
+}
+
+function refuseSharedPorts(listening: Readonly<Record<string, Address>>): void {
+  const taken = new Map<string, string>();
+  for (const [name, address] of Object.entries(listening)) {
+    const text = formatAddress(address);
+    const other = taken.get(text);
+    if (other !== undefined && address.port !== 0) {
+      throw new ConfigError(`--${other} and --${name} are both ${text}; give each a port of its own.`);
+    }
+    taken.set(text, name);
+  }
+}
+
+/** The settable limits, checked against one another. */
+function limitsOf(values: Partial<Record<string, unknown>>): ClientLimits {
+  const given = (name: keyof ClientLimits): number => {
+    const value = values[limitFlag(name)];
+    return typeof value === 'number' ? value : limits[name];
+  };
+  const set = Object.fromEntries(settableLimits.map((name) => [name, given(name)])) as Record<
+    keyof ClientLimits,
+    number
+  >;
+  if (set.requestBytesMax * 1.5 > set.admissionBytesMax) {
+    throw new ConfigError(
+      `--request-bytes-max: ${formatSize(set.requestBytesMax)} is more than two thirds of --admission-bytes-max ` +
+        `${formatSize(set.admissionBytesMax)}; no such request could be taken in.`,
+    );
+  }
+  if (set.headersTimeoutMs > set.requestTimeoutMs) {
+    throw new ConfigError(
+      `--headers-timeout-ms: ${set.headersTimeoutMs} is more than --request-timeout-ms ${set.requestTimeoutMs}.`,
+    );
+  }
+  return set;
 }
 
 /** The settings of a client command; `names` are the ones it takes. Throws ConfigError. */
@@ -159,6 +294,31 @@ function parseNodeId(text: string): string | Refusal {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
     ? text
     : new Refusal('is not a node id: letters, digits, dot, dash and underscore, at most 63, for example n1');
+}
+
+interface Range {
+  readonly least: number;
+  readonly most: number;
+}
+
+function parseCount(text: string, { least, most }: Range): number | Refusal {
+  const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
+  return value >= least && value <= most ? value : new Refusal(`is not a whole number from ${least} to ${most}`);
+}
+
+/** Bytes, with or without a unit: `65536`, `64KiB`, `4MiB`. */
+function parseSize(text: string, { least, most }: Range): number | Refusal {
+  const [, digits = '', unit = ''] = /^(\d{1,12})(KiB|MiB|GiB|B)?$/.exec(text) ?? [];
+  const factor = { KiB, MiB, GiB: 1024 * MiB, B: 1 }[unit === '' ? 'B' : unit] ?? Number.NaN;
+  const value = digits === '' ? Number.NaN : Number(digits) * factor;
+  if (value >= least && value <= most) return value;
+  return new Refusal(`is not a size from ${formatSize(least)} to ${formatSize(most)}, for example 4MiB`);
+}
+
+/** The inverse of `parseSize`. */
+function formatSize(bytes: number): string {
+  if (bytes % MiB === 0) return `${bytes / MiB}MiB`;
+  return bytes % KiB === 0 ? `${bytes / KiB}KiB` : `${bytes}B`;
 }
 
 /** `HOST:PORT`, the host an IPv4 address, a name or an IPv6 address in brackets. */

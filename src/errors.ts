@@ -13,6 +13,8 @@ export const errorCodes = {
   'bad-request': { http: 400, grpc: 3, retryable: false },
   'too-large': { http: 413, grpc: 8, retryable: false },
   'unsupported-media-type': { http: 415, grpc: 3, retryable: false },
+  /** gRPC alone: a message in an encoding that this node does not know. */
+  'unsupported-encoding': { http: 415, grpc: 12, retryable: false },
   'method-not-allowed': { http: 405, grpc: 12, retryable: false },
   /** No such trace. */
   'not-found': { http: 404, grpc: 5, retryable: false },
@@ -27,10 +29,13 @@ export type ErrorCode = keyof typeof errorCodes;
 export class QuorateError extends Error {
   override readonly name = 'QuorateError';
   readonly code: ErrorCode;
+  /** The name in `limits` of the bound that was met; null when it was none. */
+  readonly limit: string | null;
 
-  constructor(code: ErrorCode, sentence: string) {
+  constructor(code: ErrorCode, sentence: string, { limit = null }: { readonly limit?: string | null } = {}) {
     super(sentence);
     this.code = code;
+    this.limit = limit;
   }
 }
 

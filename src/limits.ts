@@ -29,18 +29,37 @@ export const limits = {
 
   /** One request, as received and after inflation. */
   requestBytesMax: 64 * MiB,
-  /** A compressed request, as received: it is held beside what it inflates to. */
-  compressedBytesMax: 32 * MiB,
-  /** A request must arrive whole within this time. */
-  requestTimeoutMs: 30_000,
-  /** Requests in flight when the node is told to stop are cut off after this long. */
-  stopPatienceMs: 6_000,
+  /** What a compressed request may inflate to, as a multiple of what was received of it; the first MiB is free. */
+  inflationRatioMax: 100,
   /** Bytes of all requests being read, inflated and built (protocol C6). */
   admissionBytesMax: 96 * MiB,
+  /** Requests are refused while the longest-waiting one has waited for a block this long: what is taken can be answered in time. */
+  queueWaitMsMax: 1_000,
+  /** The headers of a request must arrive within this time, and the whole of it within the other. */
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  /** A connection on which nothing moved for this long is closed. */
+  idleTimeoutMs: 75_000,
+  /** Connections of one remote address, HTTP and gRPC each; the next one is closed at once. */
+  connectionsPerSourceMax: 1_024,
+  /** gRPC calls at a time on one connection. */
+  streamsPerConnectionMax: 256,
+  /** Requests in flight when the node is told to stop are cut off after this long. */
+  stopPatienceMs: 6_000,
+
   /** One span, and also its resource and scope; a larger one is rejected by partial_success. */
   spanBytesMax: 4 * MiB,
-  /** Nesting of AnyValue. */
+  /** Nesting of AnyValue, groups in unknown fields counted. */
   anyValueDepthMax: 32,
+  /** Attributes of one span, event, link, resource or scope: ten times what SDKs send by default; so are the next two. */
+  attributesMax: 1_280,
+  eventsMax: 1_280,
+  linksMax: 1_280,
+  /** The key and the encoded value of one attribute. */
+  keyBytesMax: 1 * KiB,
+  valueBytesMax: 1 * MiB,
+  /** Spans of one request; those behind are rejected by partial_success. */
+  spansPerRequestMax: 100_000,
 
   /** Raw span bytes after which a block is closed even when an earlier one is still in flight. */
   blockRawBytesTarget: 4 * MiB,
@@ -97,6 +116,27 @@ export const limits = {
   indexFlushWindows: 8,
 } as const;
 
+export type Limits = { readonly [Name in keyof typeof limits]: number };
+
+/** What clients may send and cost: an operator may set these (src/config.ts); the rest is the same on every node. */
+export const settableLimits = [
+  'requestBytesMax',
+  'inflationRatioMax',
+  'admissionBytesMax',
+  'headersTimeoutMs',
+  'requestTimeoutMs',
+  'connectionsPerSourceMax',
+  'spanBytesMax',
+  'anyValueDepthMax',
+  'attributesMax',
+  'eventsMax',
+  'linksMax',
+  'keyBytesMax',
+  'valueBytesMax',
+  'spansPerRequestMax',
+] as const satisfies readonly (keyof Limits)[];
+export type ClientLimits = Pick<Limits, (typeof settableLimits)[number]>;
+
 function assertOrdered(ok: boolean, sentence: string): void {
   if (!ok) throw new Error(`limits: ${sentence}`);
 }
@@ -106,9 +146,13 @@ assertOrdered(
 );
 assertOrdered(limits.electionTicksMin < limits.electionTicksMax, 'election timeouts must have room to differ');
 assertOrdered(
-  limits.compressedBytesMax + limits.requestBytesMax <= limits.admissionBytesMax,
-  'one request, as received and inflated, must be admissible',
+  limits.requestBytesMax * 1.5 <= limits.admissionBytesMax,
+  'one request, with what JSON becomes in protobuf, must be admissible',
 );
+assertOrdered(limits.queueWaitMsMax * 4 < limits.writeDeadlineMs, 'what is let in must have time to be committed');
+assertOrdered(limits.headersTimeoutMs < limits.requestTimeoutMs, 'headers come before the rest');
+assertOrdered(limits.requestTimeoutMs < limits.idleTimeoutMs, 'a slow request is not an idle connection');
+assertOrdered(limits.valueBytesMax < limits.spanBytesMax, 'a value must fit into a span');
 assertOrdered(
   limits.spanBytesMax + limits.blockRawBytesTarget < limits.blockBytesMax,
   'a full block and one more span must fit into a block',

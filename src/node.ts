@@ -1,5 +1,10 @@
 /** Puts one node together out of the parts: machine, network, trace store, HTTP. The only file that knows them all. */
-import type { FastifyInstance } from 'fastify';
+import { once } from 'node:events';
+import type { Server } from 'node:net';
+import type { ApiOptions } from './api/api-options.ts';
+import { createGrpcServer } from './api/grpc-server.ts';
+import { Intake } from './api/intake.ts';
+import { Meters } from './api/meters.ts';
 import { closeServer, createServer } from './api/server.ts';
 import { formatAddress, type NodeConfig } from './config.ts';
 import { errorOf } from './errors.ts';
@@ -13,6 +18,7 @@ import { TcpTransport } from './transport/tcp.ts';
 
 export interface RunningNode {
   readonly http: Address;
+  readonly grpc: Address;
   readonly peer: Address;
   /** Resolves with the reason when the node had to stop by itself. */
   readonly failed: Promise<Error>;
@@ -41,29 +47,56 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     http: `http://${formatAddress(config.http)}`,
     members: new Map([...config.cluster].map(([id, address]) => [asNodeId(id), formatAddress(address)])),
     logger,
+    limits: config.limits,
     fatal: fail,
   }).catch((error: unknown) => {
     throw portTaken(error, '--peer', config.peer) ?? error;
   });
-  const server = await createServer({ store, executor: platform.executor, logger });
+  const { limits } = config;
+  const { clock, executor } = platform;
+  const meters = new Meters();
+  const intake = new Intake({ store, limits, meters });
+  const options: ApiOptions = { store, intake, meters, limits, clock, executor, logger };
+  const httpServer = await createServer(options);
+  const grpcServer = createGrpcServer({
+    ...options,
+    // Fastify takes Node's HTTP/2 requests as well, though its types know only the kind it was made for.
+    serveHttp: (request, response) => httpServer.routing(request as never, response as never),
+  });
   try {
-    await server.listen(config.http);
+    await httpServer.listen(config.http).catch((error: unknown) => {
+      throw portTaken(error, '--http', config.http) ?? error;
+    });
+    await listen(grpcServer.server, config.grpc).catch((error: unknown) => {
+      throw portTaken(error, '--grpc', config.grpc) ?? error;
+    });
   } catch (error) {
+    await httpServer.close();
     await store.close();
-    throw portTaken(error, '--http', config.http) ?? error;
+    throw error;
   }
-  const http = listeningAt(server, config.http);
+  const http = listeningAt(httpServer.server, config.http);
+  const grpc = listeningAt(grpcServer.server, config.grpc);
   const peer = transport.address ?? config.peer;
-  logger.info({ http: formatAddress(http), peer: formatAddress(peer), data: config.data }, 'started');
+  logger.info(
+    { http: formatAddress(http), grpc: formatAddress(grpc), peer: formatAddress(peer), data: config.data },
+    'started',
+  );
   return {
     http,
+    grpc,
     peer,
     failed,
     stop: async () => {
-      await closeServer(server, platform.clock);
+      await Promise.all([closeServer(httpServer, clock), grpcServer.close(clock)]);
       await store.close();
     },
   };
+}
+
+async function listen(server: Server, { host, port }: Address): Promise<void> {
+  server.listen({ host, port });
+  await once(server, 'listening');
 }
 
 /** A sentence for an address that cannot be had; null for any other error. */
@@ -83,7 +116,7 @@ function portTaken(error: unknown, flag: string, address: Address): Error | null
   }
 }
 
-function listeningAt(server: FastifyInstance, asked: Address): Address {
-  const address = server.server.address();
+function listeningAt(server: Server, asked: Address): Address {
+  const address = server.address();
   return typeof address === 'object' && address !== null ? { host: asked.host, port: address.port } : asked;
 }

@@ -12,6 +12,7 @@ export function asQuorateError(thrown: unknown, logger: Logger): QuorateError {
   const error = errorOf(thrown);
   const status = 'statusCode' in error ? error.statusCode : undefined;
   if (status === 413) return new QuorateError('too-large', error.message);
+  if (status === 415) return new QuorateError('unsupported-media-type', error.message);
   if (typeof status === 'number' && status >= 400 && status < 500)
     return new QuorateError('bad-request', error.message);
   logger.error({ error: error.stack }, 'a request failed unexpectedly');

@@ -1,13 +1,13 @@
 /** `/metrics` in Prometheus text. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge } from 'prom-client';
 import type { ApiOptions } from './api-options.ts';
 
 const samplingMs = 10;
 
-export async function metricsRoutes(server: FastifyInstance, { store }: ApiOptions): Promise<void> {
-  const registry = new Registry();
+export async function metricsRoutes(server: FastifyInstance, { store, intake, meters }: ApiOptions): Promise<void> {
+  const { registry } = meters;
   collectDefaultMetrics({ register: registry });
   const delay = monitorEventLoopDelay({ resolution: samplingMs });
   delay.enable();
@@ -34,6 +34,7 @@ export async function metricsRoutes(server: FastifyInstance, { store }: ApiOptio
   gauge('quorate_recovering', '1 while the node lacks log entries that it once promised.', () =>
     store.status.replica?.lostPromise == null ? 0 : 1,
   );
+  gauge('quorate_admitted_bytes', 'Bytes of all requests being read, inflated and built.', () => intake.admittedBytes);
   server.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
   server.addHook('onClose', async () => {
     delay.disable();

@@ -1,40 +1,62 @@
 /** The HTTP face of a node (design 4): which plugin serves what, and how errors become answers. */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import Fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { QuorateError } from '../errors.ts';
-import { limits } from '../limits.ts';
+import { limits as fixedLimits } from '../limits.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { ApiOptions } from './api-options.ts';
 import { sendError } from './answers.ts';
 import { clusterRoutes } from './cluster-routes.ts';
+import { boundConnections } from './connections.ts';
 import { healthRoutes } from './health-routes.ts';
+import type { Meters } from './meters.ts';
 import { metricsRoutes } from './metrics-routes.ts';
-import { otlpRoutes } from './otlp-routes.ts';
+import { otlpHttp } from './otlp-http.ts';
 import { traceRoutes } from './trace-routes.ts';
+
+/** How often slow requests are looked for. */
+const slowRequestsEveryMs = 1_000;
 
 /** An HTTP server over `store`, not yet listening. */
 export async function createServer(options: ApiOptions): Promise<FastifyInstance> {
+  const { limits, logger, meters } = options;
   const server = Fastify({
-    bodyLimit: limits.requestBytesMax,
+    // Bodies are read by our own rules, behind admission.
+    bodyLimit: Number.MAX_SAFE_INTEGER,
     requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: fixedLimits.idleTimeoutMs,
+    connectionTimeout: fixedLimits.idleTimeoutMs,
+    http: { headersTimeout: limits.headersTimeoutMs, connectionsCheckingInterval: slowRequestsEveryMs },
     // Exporters keep connections; a stop must not wait for them.
     forceCloseConnections: 'idle',
     routerOptions: { ignoreTrailingSlash: true },
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, meters),
   });
-  server.setErrorHandler((error, _request, reply) => sendError(reply, error, options.logger));
+  boundConnections(server.server, { protocol: 'http', perSourceMax: limits.connectionsPerSourceMax, meters });
+  server.setErrorHandler((error, _request, reply) => sendError(reply, error, logger));
   server.setNotFoundHandler((request, reply) =>
-    sendError(
-      reply,
-      new QuorateError('no-such-path', `there is nothing at ${request.method} ${request.url}`),
-      options.logger,
-    ),
+    sendError(reply, new QuorateError('no-such-path', `there is nothing at ${request.method} ${request.url}`), logger),
   );
-  await server.register(otlpRoutes, options);
+  await server.register(otlpHttp, options);
   await server.register(traceRoutes, options);
   await server.register(clusterRoutes, options);
   await server.register(healthRoutes, options);
   await server.register(metricsRoutes, options);
   return server;
+}
+
+/** What never became a request: too slow, too long headers, or no HTTP at all. */
+function answerBrokenRequest(error: Error & { readonly code?: string }, socket: Socket, meters: Meters): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const isSlow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  if (isSlow) meters.refused({ limit: 'requestTimeoutMs' });
+  const status = isSlow ? 408 : error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
 /**
@@ -44,7 +66,7 @@ export async function createServer(options: ApiOptions): Promise<FastifyInstance
 export async function closeServer(
   server: FastifyInstance,
   clock: Clock,
-  patienceMs: number = limits.stopPatienceMs,
+  patienceMs: number = fixedLimits.stopPatienceMs,
 ): Promise<void> {
   const cancel = clock.after(patienceMs, () => server.server.closeAllConnections());
   await server.close();

@@ -35,12 +35,28 @@ export function exportResponse(
   return jsonBytes(isFullSuccess ? {} : { partialSuccess });
 }
 
-/** The body of an error: google.rpc.Status with a gRPC status code. */
-export function statusBody(
-  encoding: OtlpEncoding,
-  { code, message }: { readonly code: number; readonly message: string },
-): Uint8Array {
-  return encoding === 'protobuf' ? countAndText(1, code, 2, message) : jsonBytes({ code, message });
+export interface RpcStatus {
+  /** A gRPC status code. */
+  readonly code: number;
+  readonly message: string;
+  /** Given when the client is to send the same again: becomes a google.rpc.RetryInfo. Seconds, a whole number. */
+  readonly retryAfterSeconds?: number;
+}
+
+const retryInfoType = 'type.googleapis.com/google.rpc.RetryInfo';
+
+/** The body of an error: google.rpc.Status. In protobuf also what gRPC carries as `grpc-status-details-bin`. */
+export function statusBody(encoding: OtlpEncoding, { code, message, retryAfterSeconds }: RpcStatus): Uint8Array {
+  if (encoding === 'json') {
+    const details = { details: [{ '@type': retryInfoType, retryDelay: `${retryAfterSeconds}s` }] };
+    return jsonBytes({ code, message, ...(retryAfterSeconds === undefined ? {} : details) });
+  }
+  const status = countAndText(1, code, 2, message);
+  if (retryAfterSeconds === undefined) return status;
+  // RetryInfo { retry_delay = 1: Duration { seconds = 1 } } inside Any { type_url = 1, value = 2 } inside `details`.
+  const retryInfo = nested(1, countAndText(1, retryAfterSeconds, 2, ''));
+  const any = Buffer.concat([nested(1, Buffer.from(retryInfoType)), nested(2, retryInfo)]);
+  return Buffer.concat([status, nested(3, any)]);
 }
 
 /** A message of one non-negative integer and one string, defaults left out. */

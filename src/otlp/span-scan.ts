@@ -19,9 +19,14 @@ const kindTag = tagOf(6, wireTypes.varint);
 const startTimeTag = tagOf(7, wireTypes.fixed64);
 const endTimeTag = tagOf(8, wireTypes.fixed64);
 const attributesTag = tagOf(9, wireTypes.bytes);
+const eventsTag = tagOf(11, wireTypes.bytes);
+const linksTag = tagOf(13, wireTypes.bytes);
 
 /** What was noted of the last span scanned. Of a scalar that occurs twice the last one counts; absent times are 0. */
 export class SpanScanner {
+  attributes = 0;
+  events = 0;
+  links = 0;
   traceIdAt = 0;
   traceIdLength = 0;
   spanIdAt = 0;
@@ -51,6 +56,10 @@ export class SpanScanner {
     const bytes = this.#bytes;
     const view = this.#view;
     let at = start;
+    let attributes = 0;
+    this.attributes = 0;
+    this.events = 0;
+    this.links = 0;
     this.traceIdLength = 0;
     this.spanIdLength = 0;
     this.startTimeHigh = 0;
@@ -64,6 +73,7 @@ export class SpanScanner {
       if (tag === attributesTag && length < 0x80 && length <= end - value) {
         const next = value + length;
         if (!isPlainKeyValue(bytes, value, next)) this.#checker.check(keyValueTable, value, next);
+        attributes += 1;
         at = next;
       } else if (tag === startTimeTag && at + 9 <= end) {
         this.startTimeLow = view.getUint32(at + 1, true);
@@ -87,6 +97,8 @@ export class SpanScanner {
       } else if (tag === parentSpanIdTag || tag === nameTag || tag === traceStateTag) at = value + length;
       else at = this.#scanField(at, end);
     }
+    // The long ones were counted one by one.
+    this.attributes += attributes;
   }
 
   /** Takes the field at `at`, of any kind and form, and returns where it ends. */
@@ -117,6 +129,9 @@ export class SpanScanner {
         this.endTimeLow = reader.low;
         break;
       default:
+        if (tag === attributesTag) this.attributes += 1;
+        else if (tag === eventsTag) this.events += 1;
+        else if (tag === linksTag) this.links += 1;
         reader.skip(tag);
         this.#checker.check(spanTable, at, reader.at);
     }

@@ -6,6 +6,7 @@
  * Always holds: a range that passed can be read by any protobuf parser up to the depth that was checked.
  */
 import { anyValue, keyValue, wireTypeOf, type MessageSchema } from './schema.ts';
+import type { SpanFault, SpanLimits } from './span-fault.ts';
 import { tagOf, WireError, WireReader, wireTypes } from './wire.ts';
 
 /** A message's fields as a table over tags: fields 1 to 31, which covers the schema. */
@@ -16,6 +17,8 @@ export interface TagTable {
   /** Whether entering the message counts as one more level of AnyValue. */
   readonly isAnyValue: boolean;
   readonly isKeyValue: boolean;
+  /** Whether the key-value pairs in it are attributes, which are counted, and not the entries of a value. */
+  readonly holdsAttributes: boolean;
 }
 const tagTableSize = 256;
 
@@ -34,7 +37,13 @@ export function tagTableOf(message: MessageSchema): TagTable {
   if (known) return known;
   const check = new Uint8Array(tagTableSize);
   const child: (TagTable | null)[] = Array.from({ length: tagTableSize }, () => null);
-  const table: TagTable = { check, child, isAnyValue: message === anyValue, isKeyValue: message === keyValue };
+  const table: TagTable = {
+    check,
+    child,
+    isAnyValue: message === anyValue,
+    isKeyValue: message === keyValue,
+    holdsAttributes: message.fields.some(({ name }) => name === 'attributes'),
+  };
   tables.set(message, table);
   for (const field of message.fields) {
     const tag = tagOf(field.number, wireTypeOf(field));
@@ -59,26 +68,33 @@ function checkOf(message: MessageSchema | null, tag: number): number {
   }
 }
 
-/** Messages around one field at most: the schema's own levels, and three for each AnyValue (kvlist, its entry, the value). */
-const stackDepthFor = (anyValueDepthMax: number): number => 8 + 3 * anyValueDepthMax;
+/** AnyValues inside one another that can be checked. */
+const anyValueDepthLimit = 1_000;
+/**
+ * The messages around the one at hand, their tables and ends: the schema's own levels, and three for each AnyValue (kvlist,
+ * its entry, the value). One stack serves all, because a check runs to its end in one turn.
+ */
+const outerTables: TagTable[] = [];
+const outerEnds = new Uint32Array(8 + 3 * anyValueDepthLimit);
 
 /** Checks messages inside one buffer. */
 export class StructureChecker {
-  /** Set once an AnyValue deeper than the bound was met; such a value is stepped over, not looked into. */
-  tooDeep = false;
+  /**
+   * The first limit that was passed since this was last set to null. The check goes on behind it, because damage is worse,
+   * but does not look into a value that is nested too deep.
+   */
+  fault: SpanFault | null = null;
   readonly #bytes: Uint8Array;
-  readonly #anyValueDepthMax: number;
+  readonly #limits: SpanLimits;
   /** For what the fast path does not take: long varints, unknown fields, errors. */
   readonly #reader: WireReader;
-  /** The messages around the one at hand: their tables and ends. */
-  readonly #outerTables: TagTable[] = [];
-  readonly #outerEnds: Uint32Array;
 
-  constructor(bytes: Uint8Array, anyValueDepthMax: number) {
+  constructor(bytes: Uint8Array, limits: SpanLimits) {
+    if (limits.anyValueDepthMax > anyValueDepthLimit)
+      throw new RangeError(`nesting can be checked up to ${anyValueDepthLimit}, not ${limits.anyValueDepthMax}`);
     this.#bytes = bytes;
-    this.#anyValueDepthMax = anyValueDepthMax;
+    this.#limits = limits;
     this.#reader = new WireReader(bytes);
-    this.#outerEnds = new Uint32Array(stackDepthFor(anyValueDepthMax));
   }
 
   /**
@@ -91,15 +107,15 @@ export class StructureChecker {
    */
   check(table: TagTable, start: number, end: number): void {
     const bytes = this.#bytes;
-    const outerTables = this.#outerTables;
-    const outerEnds = this.#outerEnds;
-    const anyValueDepthMax = this.#anyValueDepthMax;
+    const { anyValueDepthMax, attributesMax, keyBytesMax, valueBytesMax } = this.#limits;
     let inner = table;
     let check = table.check;
     let innerEnd = end;
     let at = start;
     let level = 0;
     let anyValues = 0;
+    /** Of the message at hand that holds attributes: no such message is inside another but in the span, whose own are counted elsewhere. */
+    let attributes = 0;
     for (;;) {
       while (at === innerEnd) {
         if (level === 0) return;
@@ -126,24 +142,38 @@ export class StructureChecker {
         child = inner.child[tag] as TagTable;
       } else {
         const reader = this.#reader;
+        const fieldStart = at;
         reader.at = at;
         reader.end = innerEnd;
+        reader.deepestGroup = 0;
         child = takeField(reader, inner);
         at = reader.at;
         length = reader.end - at;
-        if (child === null) continue;
+        if (anyValues + reader.deepestGroup > anyValueDepthMax) this.fault ??= 'depth';
+        if (child === null) {
+          if (inner.isKeyValue && keyLengthAt(reader, fieldStart) > keyBytesMax) this.fault ??= 'key-bytes';
+          continue;
+        }
       }
+      if (child.isKeyValue && inner.holdsAttributes) {
+        attributes += 1;
+        if (attributes > attributesMax) this.fault ??= 'attributes';
+      }
+      if (child.holdsAttributes) attributes = 0;
       if (child.isKeyValue && anyValues < anyValueDepthMax && isPlainKeyValue(bytes, at, at + length)) {
         at += length;
         continue;
       }
       if (child.isAnyValue && anyValues === anyValueDepthMax) {
         // The span is lost anyway, and going on would let the client choose how much we remember.
-        this.tooDeep = true;
+        this.fault ??= 'depth';
         at += length;
         continue;
       }
-      if (child.isAnyValue) anyValues += 1;
+      if (child.isAnyValue) {
+        if (length > valueBytesMax) this.fault ??= 'value-bytes';
+        anyValues += 1;
+      }
       outerTables[level] = inner;
       outerEnds[level] = innerEnd;
       level += 1;
@@ -171,6 +201,12 @@ function takeField(reader: WireReader, table: TagTable): TagTable | null {
       reader.skip(tag);
       return null;
   }
+}
+
+/** The length of the key in the field at `start` of a KeyValue, known to be whole; 0 when it is another field. */
+function keyLengthAt(reader: WireReader, start: number): number {
+  reader.at = start;
+  return reader.readTag() === keyTag ? reader.readLength() : 0;
 }
 
 const keyTag = tagOf(1, wireTypes.bytes);

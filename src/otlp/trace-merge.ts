@@ -7,7 +7,8 @@
  * appears as often as it differs.
  */
 import { sha256 } from '../platform/digest.ts';
-import { walkExport, type SpanGroup, type WalkLimits } from './walk.ts';
+import { noSpanLimits } from './span-fault.ts';
+import { walkExport, type SpanGroup } from './walk.ts';
 import { putBytes, putTagged, taggedSize } from './wire.ts';
 
 /** The merged trace; empty when no slice holds a span of it. Throws WireError when a slice is damaged. */
@@ -46,8 +47,6 @@ export function spanIdentity({ resourcePart, scopePart }: SpanGroup, span: Uint8
   return sha256(Buffer.concat([lengths, resourcePart, scopePart, span]));
 }
 
-/** Slices were checked when they were stored, perhaps under larger limits; a read must not lose a span over that. */
-const storedLimits: WalkLimits = { spanBytesMax: Number.POSITIVE_INFINITY, anyValueDepthMax: 1_000 };
 const traceIdBytes = 16;
 /** Spans sorted, and runs merged, without a pause. */
 const sortedAtOnce = 2_048;
@@ -84,7 +83,8 @@ class PartTable {
 }
 
 function collect(slice: Uint8Array, traceId: Uint8Array, parts: PartTable, found: FoundSpan[]): void {
-  const { spanCount, rejected, groups, spans } = walkExport(slice, storedLimits);
+  // Slices were checked when they were stored, perhaps under larger limits; a read must not lose a span over that.
+  const { spanCount, rejected, groups, spans } = walkExport(slice, noSpanLimits);
   if (rejected.count > 0) throw new Error(`a stored span is invalid: ${rejected.firstReason}`);
   const interned = groups.map((group) => parts.intern(group));
   const view = new DataView(slice.buffer, slice.byteOffset, slice.byteLength);

@@ -10,17 +10,11 @@
  * UTF-8 is not checked: strings are bytes here.
  */
 import { resourceSpans, scopeSpans } from './schema.ts';
+import { limitSentences, type SpanFault, type SpanLimits } from './span-fault.ts';
 import { SpanScanner } from './span-scan.ts';
 import { SpanColumns, type SpanTable } from './span-table.ts';
 import { StructureChecker, tagTableOf, type TagTable } from './structure.ts';
 import { tagOf, WireError, WireReader, wireTypes } from './wire.ts';
-
-export interface WalkLimits {
-  /** Encoded size of one span; and of what it shares with others, its resource and scope. */
-  readonly spanBytesMax: number;
-  /** Nesting of AnyValue: the value of an attribute is at depth 1, a value in its list at depth 2. */
-  readonly anyValueDepthMax: number;
-}
 
 export interface WalkedExport {
   /** Spans accepted: the length of every column of `spans`. */
@@ -29,6 +23,8 @@ export interface WalkedExport {
     readonly count: number;
     /** One sentence that names the first rejected span by its position in the request, from 0; null without any. */
     readonly firstReason: string | null;
+    /** How many for each reason; of several the first found counts. */
+    readonly byFault: ReadonlyMap<SpanFault, number>;
   };
   readonly groups: readonly SpanGroup[];
   readonly spans: SpanTable;
@@ -47,8 +43,17 @@ export interface SpanGroup {
  *
  * @throws WireError when the request is structurally damaged.
  */
-export function walkExport(request: Uint8Array, limits: WalkLimits): WalkedExport {
-  return new ExportWalker(request, limits).walk();
+export function walkExport(request: Uint8Array, limits: SpanLimits): WalkedExport {
+  const job = walkingExport(request, limits);
+  for (;;) {
+    const step = job.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same as a job that can pause (Executor.run): 64 MiB of the smallest fields take seconds. */
+export function walkingExport(request: Uint8Array, limits: SpanLimits): Generator<void, WalkedExport, void> {
+  return new ExportWalker(request, limits).walking();
 }
 
 const traceIdBytes = 16;
@@ -58,6 +63,9 @@ const noBytes = new Uint8Array(0);
 const resourceSpansTag = tagOf(1, wireTypes.bytes);
 const childTag = tagOf(2, wireTypes.bytes);
 
+/** Bytes walked without a pause; a single span is never split, but is looked into only up to its limit. */
+const pauseEveryBytes = 64 * 1024;
+
 const resourceSpansTable = tagTableOf(resourceSpans);
 const scopeSpansTable = tagTableOf(scopeSpans);
 
@@ -65,67 +73,83 @@ class ExportWalker {
   readonly #reader: WireReader;
   readonly #checker: StructureChecker;
   readonly #scanner: SpanScanner;
-  readonly #limits: WalkLimits;
+  readonly #limits: SpanLimits;
   readonly #groups: SpanGroup[] = [];
   readonly #columns: SpanColumns;
   /** Spans met so far, accepted or not. */
   #position = 0;
   #rejectedCount = 0;
   #firstReason: string | null = null;
+  readonly #byFault = new Map<SpanFault, number>();
+  /** How much will have been walked when the next pause is due, over all passes. */
+  #pauseAt = pauseEveryBytes;
 
-  constructor(request: Uint8Array, limits: WalkLimits) {
+  constructor(request: Uint8Array, limits: SpanLimits) {
     this.#reader = new WireReader(request);
-    this.#checker = new StructureChecker(request, limits.anyValueDepthMax);
+    this.#checker = new StructureChecker(request, limits);
     this.#scanner = new SpanScanner(request, this.#checker);
     this.#limits = limits;
     this.#columns = new SpanColumns(request.length);
   }
 
-  walk(): WalkedExport {
+  *walking(): Generator<void, WalkedExport, void> {
     const reader = this.#reader;
     while (reader.at < reader.end) {
       const tag = reader.readTag();
       if (tag === resourceSpansTag) {
         const end = this.#enter();
-        this.#walkResourceSpans();
+        yield* this.#walkResourceSpans();
         reader.end = end;
       } else if (tag >>> 3 === 1)
         throw new WireError(`field 1 has wire type ${tag & 7}, which the schema does not allow`, reader.at);
       else reader.skip(tag);
+      if (this.#isPauseDue()) yield;
     }
     return {
       spanCount: this.#columns.length,
-      rejected: { count: this.#rejectedCount, firstReason: this.#firstReason },
+      rejected: { count: this.#rejectedCount, firstReason: this.#firstReason, byFault: this.#byFault },
       groups: this.#groups,
       spans: this.#columns.trim(),
     };
   }
 
-  #walkResourceSpans(): void {
+  *#walkResourceSpans(): Generator<void, void, void> {
     const reader = this.#reader;
     const start = reader.at;
-    this.#checker.tooDeep = false;
-    const resourcePart = this.#takePart(resourceSpansTable);
-    const resourceTooDeep = this.#checker.tooDeep;
+    this.#checker.fault = null;
+    const resourcePart = yield* this.#takePart(resourceSpansTable);
+    const resourceFault = this.#checker.fault;
     reader.at = start;
+    this.#pauseAt = start + pauseEveryBytes;
     while (reader.at < reader.end) {
       const tag = reader.readTag();
       if (tag === childTag) {
         const end = this.#enter();
-        this.#walkScopeSpans(resourcePart, resourceTooDeep);
+        yield* this.#walkScopeSpans(resourcePart, resourceFault);
         reader.end = end;
       } else reader.skip(tag);
+      if (this.#isPauseDue()) yield;
     }
   }
 
-  #walkScopeSpans(resourcePart: Uint8Array, resourceTooDeep: boolean): void {
+  *#walkScopeSpans(resourcePart: Uint8Array, resourceFault: SpanFault | null): Generator<void, void, void> {
     const reader = this.#reader;
     const start = reader.at;
-    this.#checker.tooDeep = false;
-    const scopePart = this.#takePart(scopeSpansTable);
-    const sharedFault = this.#sharedFault(resourcePart.length + scopePart.length, resourceTooDeep);
+    this.#checker.fault = null;
+    const scopePart = yield* this.#takePart(scopeSpansTable);
+    const isLarge = resourcePart.length + scopePart.length > this.#limits.spanBytesMax;
+    // A block holds resource and scope with even one span of theirs.
+    const sharedFault = isLarge ? 'shared-bytes' : (resourceFault ?? this.#checker.fault);
     const spansBefore = this.#columns.length;
     reader.at = start;
+    this.#pauseAt = start + pauseEveryBytes;
+    while (this.#walkSpans(sharedFault)) yield;
+    if (this.#columns.length > spansBefore) this.#groups.push({ resourcePart, scopePart });
+  }
+
+  /** Walks the spans of the scope at hand until a pause is due (true) or there are no more. Not a generator: it is the hot loop. */
+  #walkSpans(sharedFault: SpanFault | null): boolean {
+    const reader = this.#reader;
     while (reader.at < reader.end) {
       const tag = reader.readTag();
       if (tag === childTag) {
@@ -133,25 +157,28 @@ class ExportWalker {
         this.#walkSpan(sharedFault);
         reader.end = end;
       } else reader.skip(tag);
+      if (this.#isPauseDue()) return true;
     }
-    if (this.#columns.length > spansBefore) this.#groups.push({ resourcePart, scopePart });
+    return false;
   }
 
   /**
    * Checks the fields of the message at hand except its children, and returns their bytes in the order of the wire.
    * A pass of its own, because these fields may stand behind the children.
    */
-  #takePart(table: TagTable): Uint8Array {
+  *#takePart(table: TagTable): Generator<void, Uint8Array, void> {
     const reader = this.#reader;
     const pieces: Uint8Array[] = [];
     let pieceStart = reader.at;
     let pieceEnd = reader.at;
-    while (reader.at < reader.end) {
+    for (;;) {
+      while (this.#skipChildren()) yield;
+      if (reader.at === reader.end) break;
       const fieldStart = reader.at;
-      const tag = reader.readTag();
-      reader.skip(tag);
-      if (tag === childTag) continue;
-      this.#checker.check(table, fieldStart, reader.at);
+      reader.skip(reader.readTag());
+      if (this.#isPauseDue()) yield;
+      // What is too large is refused with all its spans, so nobody will read it: not looked into.
+      if (reader.at - fieldStart <= this.#limits.spanBytesMax) this.#checker.check(table, fieldStart, reader.at);
       if (fieldStart !== pieceEnd) {
         if (pieceEnd > pieceStart) pieces.push(reader.bytes.subarray(pieceStart, pieceEnd));
         pieceStart = fieldStart;
@@ -162,41 +189,75 @@ class ExportWalker {
     return pieces.length === 0 ? last : concat([...pieces, last]);
   }
 
-  #walkSpan(sharedFault: string | null): void {
+  /** Steps over the children that come next, until a pause is due (true) or something else comes. */
+  #skipChildren(): boolean {
+    const reader = this.#reader;
+    while (reader.at < reader.end) {
+      const { at } = reader;
+      if (reader.readTag() !== childTag) {
+        reader.at = at;
+        return false;
+      }
+      reader.skip(childTag);
+      if (this.#isPauseDue()) return true;
+    }
+    return false;
+  }
+
+  #walkSpan(sharedFault: SpanFault | null): void {
     const reader = this.#reader;
     const { at: start, end } = reader;
-    this.#checker.tooDeep = false;
-    this.#scanner.scan(start, end);
+    const isTooLarge = end - start > this.#limits.spanBytesMax;
+    this.#checker.fault = null;
+    if (!isTooLarge) this.#scanner.scan(start, end);
     reader.at = end;
-    const fault = this.#spanFault(end - start, sharedFault);
+    const fault = isTooLarge ? 'span-bytes' : this.#spanFault(sharedFault);
     if (fault === null) this.#columns.add(this.#groups.length, start, end, this.#scanner);
-    else {
-      this.#rejectedCount += 1;
-      this.#firstReason ??= `span ${this.#position}: ${fault}`;
-    }
+    else this.#reject(fault, fault === sharedFault);
     this.#position += 1;
   }
 
   /** Why the span just scanned must be rejected; null when nothing is wrong with it. */
-  #spanFault(bytes: number, sharedFault: string | null): string | null {
-    const { spanBytesMax, anyValueDepthMax } = this.#limits;
-    const { traceIdAt, traceIdLength, spanIdAt, spanIdLength } = this.#scanner;
-    if (bytes > spanBytesMax) return `a span must have at most ${spanBytesMax} bytes, not ${bytes}`;
-    if (traceIdLength !== traceIdBytes) return `trace id must be ${traceIdBytes} bytes, not ${traceIdLength}`;
-    if (this.#isZero(traceIdAt, traceIdBytes)) return 'trace id must not be all zero';
-    if (spanIdLength !== spanIdBytes) return `span id must be ${spanIdBytes} bytes, not ${spanIdLength}`;
-    if (this.#isZero(spanIdAt, spanIdBytes)) return 'span id must not be all zero';
-    if (this.#checker.tooDeep) return `attribute values must not be nested deeper than ${anyValueDepthMax}`;
-    return sharedFault;
+  #spanFault(sharedFault: SpanFault | null): SpanFault | null {
+    const limits = this.#limits;
+    const { traceIdAt, traceIdLength, spanIdAt, spanIdLength, attributes, events, links } = this.#scanner;
+    if (traceIdLength !== traceIdBytes || this.#isZero(traceIdAt, traceIdBytes)) return 'trace-id';
+    if (spanIdLength !== spanIdBytes || this.#isZero(spanIdAt, spanIdBytes)) return 'span-id';
+    if (this.#checker.fault !== null) return this.#checker.fault;
+    if (attributes > limits.attributesMax) return 'attributes';
+    if (events > limits.eventsMax) return 'events';
+    if (links > limits.linksMax) return 'links';
+    if (sharedFault !== null) return sharedFault;
+    return this.#columns.length === limits.spansPerRequestMax ? 'spans-per-request' : null;
   }
 
-  /** Why no span of this resource and scope can be taken, or null: a block holds both with even one span of theirs. */
-  #sharedFault(bytes: number, resourceTooDeep: boolean): string | null {
-    const { spanBytesMax, anyValueDepthMax } = this.#limits;
-    if (bytes > spanBytesMax) return `its resource and scope must have at most ${spanBytesMax} bytes, not ${bytes}`;
-    const tooDeep = resourceTooDeep ? 'resource' : this.#checker.tooDeep ? 'scope' : null;
-    if (tooDeep === null) return null;
-    return `attribute values of its ${tooDeep} must not be nested deeper than ${anyValueDepthMax}`;
+  #reject(fault: SpanFault, isShared: boolean): void {
+    this.#rejectedCount += 1;
+    this.#byFault.set(fault, (this.#byFault.get(fault) ?? 0) + 1);
+    this.#firstReason ??= `span ${this.#position}: ${this.#sentence(fault, isShared)}`;
+  }
+
+  #sentence(fault: SpanFault, isShared: boolean): string {
+    const { traceIdLength, spanIdLength } = this.#scanner;
+    switch (fault) {
+      case 'trace-id':
+        if (traceIdLength === traceIdBytes) return 'trace id must not be all zero';
+        return `trace id must be ${traceIdBytes} bytes, not ${traceIdLength}`;
+      case 'span-id':
+        if (spanIdLength === spanIdBytes) return 'span id must not be all zero';
+        return `span id must be ${spanIdBytes} bytes, not ${spanIdLength}`;
+      default: {
+        const sentence = limitSentences[fault](this.#limits);
+        return isShared && fault !== 'shared-bytes' ? `in its resource or scope ${sentence}` : sentence;
+      }
+    }
+  }
+
+  /** True about every `pauseEveryBytes`: then the caller yields. */
+  #isPauseDue(): boolean {
+    if (this.#reader.at < this.#pauseAt) return false;
+    this.#pauseAt = this.#reader.at + pauseEveryBytes;
+    return true;
   }
 
   #isZero(at: number, length: number): boolean {

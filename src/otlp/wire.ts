@@ -10,6 +10,8 @@ export type WireType = (typeof wireTypes)[keyof typeof wireTypes];
 
 /** Groups nested in one unknown field; the depth at which protobuf implementations give up by default. */
 const groupDepthMax = 100;
+/** Fields in one group, its inner groups included: a bound on the time that stepping over one takes. Nobody sends groups. */
+const groupFieldsMax = 65_536;
 const varintBytesMax = 10;
 const shortVarintBytesMax = 5;
 const uint32Max = 0xffff_ffff;
@@ -42,6 +44,8 @@ export class WireReader {
   /** The halves of the last value that readVarint64 or readFixed64 took, unsigned. */
   low = 0;
   high = 0;
+  /** Groups inside one another in the deepest group that was stepped over. */
+  deepestGroup = 0;
 
   constructor(bytes: Uint8Array, at = 0, end = bytes.length) {
     if (!(at >= 0 && at <= end && end <= bytes.length))
@@ -128,10 +132,6 @@ export class WireReader {
 
   /** Moves over the value that follows `tag`, whatever its wire type. */
   skip(tag: number): void {
-    this.#skip(tag, groupDepthMax);
-  }
-
-  #skip(tag: number, depthLeft: number): void {
     switch (tag & 7) {
       case wireTypes.varint:
         return this.skipVarint();
@@ -141,14 +141,25 @@ export class WireReader {
         return this.advance(this.readLength());
       case wireTypes.fixed32:
         return this.advance(4);
-      case wireTypes.groupStart: {
-        if (depthLeft === 0) throw new WireError(`groups are nested deeper than ${groupDepthMax}`, this.at);
-        const groupEnd = tag + 1;
-        for (let inner = this.readTag(); inner !== groupEnd; inner = this.readTag()) this.#skip(inner, depthLeft - 1);
-        return;
-      }
+      case wireTypes.groupStart:
+        return this.#skipGroup(tag);
       default:
         throw new WireError(`group ${tag >>> 3} ends without having begun`, this.at);
+    }
+  }
+
+  #skipGroup(tag: number): void {
+    const open = [tag];
+    for (let fields = 0; open.length > 0; fields += 1) {
+      if (fields === groupFieldsMax) throw new WireError(`a group has more than ${groupFieldsMax} fields`, this.at);
+      this.deepestGroup = Math.max(this.deepestGroup, open.length);
+      const inner = this.readTag();
+      if ((inner & 7) === wireTypes.groupStart) {
+        if (open.length === groupDepthMax)
+          throw new WireError(`groups are nested deeper than ${groupDepthMax}`, this.at);
+        open.push(inner);
+      } else if (inner - 1 === open.at(-1)) open.pop();
+      else this.skip(inner);
     }
   }
 

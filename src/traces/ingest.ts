@@ -5,7 +5,8 @@
  */
 import { QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { walkExport, type WalkedExport } from '../otlp/walk.ts';
+import type { SpanFault, SpanLimits } from '../otlp/span-fault.ts';
+import { walkExport, type WalkedExport, walkingExport } from '../otlp/walk.ts';
 import { WireError } from '../otlp/wire.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Codec } from '../platform/codec.ts';
@@ -20,6 +21,7 @@ export interface IngestOptions {
   /** Makes block ids unique: 32 hex digits, new at every start of the process. */
   readonly builder: string;
   readonly propose: (blockId: string, payload: Uint8Array) => Promise<ProposalOutcome>;
+  readonly limits: SpanLimits;
   /** The error for a write whose outcome is unknown. */
   readonly unavailable: () => QuorateError;
 }
@@ -30,9 +32,11 @@ export interface WriteResult {
   readonly rejected: number;
   /** Why the first rejected span was rejected; null without any. */
   readonly firstReason: string | null;
+  readonly byFault: ReadonlyMap<SpanFault, number>;
 }
 
 interface Waiting {
+  readonly sinceMs: number;
   readonly request: Uint8Array;
   readonly walked: WalkedExport;
   /** Spans that are in a block already. */
@@ -47,6 +51,8 @@ interface Waiting {
 
 /** Exports built per turn of the event loop: loop delay follows this (protocol F4). */
 const exportsPerTurn = 4;
+/** Walked without a pause: about half a millisecond. */
+const walkedAtOnceBytes = 256 * 1024;
 /** About 2 ms of compression. */
 const sealedAtOnceBytes = 512 * 1024;
 
@@ -75,10 +81,20 @@ export class Ingest {
    * the latest, however long the queue is.
    */
   async write(request: Uint8Array): Promise<WriteResult> {
-    const walked = this.#walk(request);
+    const walked = await this.#walk(request);
     const { spanCount, rejected } = walked;
     if (spanCount > 0 && (await this.#store(request, walked)) === 'unknown') throw this.#options.unavailable();
-    return { accepted: spanCount, rejected: rejected.count, firstReason: rejected.firstReason };
+    const { count, firstReason, byFault } = rejected;
+    return { accepted: spanCount, rejected: count, firstReason, byFault };
+  }
+
+  /**
+   * Whether exports already wait so long that another one had better not come: it would be read and checked, and then find
+   * its deadline passed. Refusing at the door keeps what is taken inside its deadline, however much is offered.
+   */
+  get isBehind(): boolean {
+    const longest = this.#queue[0];
+    return longest !== undefined && this.#options.clock.monotonicMs() - longest.sinceMs > limits.queueWaitMsMax;
   }
 
   #store(request: Uint8Array, walked: WalkedExport): Promise<ProposalOutcome> {
@@ -90,6 +106,7 @@ export class Ingest {
         waiting.answer('unknown');
       });
       const waiting: Waiting = {
+        sinceMs: this.#options.clock.monotonicMs(),
         request,
         walked,
         taken: 0,
@@ -108,9 +125,11 @@ export class Ingest {
     });
   }
 
-  #walk(request: Uint8Array): WalkedExport {
+  async #walk(request: Uint8Array): Promise<WalkedExport> {
+    const spanLimits = this.#options.limits;
     try {
-      return walkExport(request, limits);
+      if (request.length <= walkedAtOnceBytes) return walkExport(request, spanLimits);
+      return await this.#options.executor.run(walkingExport(request, spanLimits));
     } catch (error) {
       if (error instanceof WireError) throw new QuorateError('bad-request', `the request is damaged: ${error.message}`);
       throw error;

@@ -3,6 +3,7 @@
  * together over a platform and a transport. The simulator runs exactly this.
  */
 import { errorOf, QuorateError } from '../errors.ts';
+import { type ClientLimits, limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import { DiskError } from '../platform/disk-error.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -44,6 +45,8 @@ export interface TraceStoreOptions {
   readonly logger: Logger;
   /** Sees every committed entry, in log order, once a life. */
   readonly committed?: (entry: Entry) => void;
+  /** What clients may send, where that is not `limits`. */
+  readonly limits?: ClientLimits;
   /** Entries after which the index is flushed; see limits. */
   readonly indexFlushEntries?: number;
   /** The node must stop; called at most once. */
@@ -247,6 +250,7 @@ export class TraceStore {
       executor: platform.executor,
       builder: this.#boot,
       propose: (id, payload) => replica.propose(id, payload),
+      limits: this.#options.limits ?? limits,
       unavailable: () => replica.unavailable(),
     });
     this.#running = { replica, index, ingest };
@@ -346,6 +350,15 @@ export class TraceStore {
     const status = this.#running?.replica.status;
     if (status === undefined || this.#stopped || this.#running?.index.rebuilding === true) return false;
     return status.leader !== null && status.applied >= this.#caughtUpTo;
+  }
+
+  /** Why another export had better be refused than read: `overloaded`, or `unavailable` without a leader; null when it may come. */
+  get refusal(): QuorateError | null {
+    if (this.#running === null || !this.#running.ingest.isBehind) return null;
+    if (!this.ready) return this.#running.replica.unavailable();
+    return new QuorateError('overloaded', 'this node is behind with what it has taken in: send it again later', {
+      limit: 'queueWaitMsMax',
+    });
   }
 
   /** Stores an ExportTraceServiceRequest; see `Ingest.write`. */

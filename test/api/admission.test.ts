@@ -1,11 +1,29 @@
 /** One byte budget over everything being taken in (protocol C6). */
 import { Readable } from 'node:stream';
-import { gzipSync } from 'node:zlib';
-import { expect, test } from 'vitest';
+import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
 import { Admission } from '../../src/api/admission.ts';
-import { inflate, readBody } from '../../src/api/request-body.ts';
+import { type Coding, readBody, type ReadBody, type Reserve } from '../../src/api/request-body.ts';
 
-const streamOf = (...chunks: number[]): Readable => Readable.from(chunks.map((length) => Buffer.alloc(length)));
+const MiB = 1024 * 1024;
+const always = (): boolean => true;
+
+interface Asked {
+  readonly coding?: Coding;
+  readonly requestBytesMax?: number;
+  readonly inflationRatioMax?: number;
+  readonly announcedBytes?: number;
+  readonly reserve?: Reserve;
+}
+
+function read(chunks: readonly Uint8Array[], asked: Asked = {}): Promise<ReadBody> {
+  const { coding = null, announcedBytes = null, reserve = always } = asked;
+  const { requestBytesMax = 64 * MiB, inflationRatioMax = Number.POSITIVE_INFINITY } = asked;
+  const body = { source: Readable.from(chunks), coding, announcedBytes };
+  return readBody(body, { requestBytesMax, inflationRatioMax }, reserve);
+}
+
+const zeros = (...lengths: number[]): Buffer[] => lengths.map((length) => Buffer.alloc(length));
 
 test('admits up to its budget, and again after a release', () => {
   const admission = new Admission(100);
@@ -25,21 +43,78 @@ test('a body without an announced length is reserved chunk by chunk', async () =
     reserved.push(total);
     return total <= 25;
   };
-  await expect(readBody(streamOf(10, 10, 10), 1_000, reserve)).rejects.toMatchObject({ code: 'overloaded' });
+  await expect(read(zeros(10, 10, 10), { reserve })).rejects.toMatchObject({ code: 'overloaded' });
   expect(reserved).toEqual([10, 20, 30]);
-  await expect(readBody(streamOf(10, 10, 10), 20, () => true)).rejects.toMatchObject({ code: 'too-large' });
+  await expect(read(zeros(10, 10, 10), { requestBytesMax: 20 })).rejects.toMatchObject({ code: 'too-large' });
 });
 
-test('what a gzip inflates to is reserved before it is inflated', async () => {
-  const body = gzipSync(Buffer.alloc(1_000_000));
-  await expect(inflate(body, 'gzip', (total) => total < 1_000_000)).rejects.toMatchObject({ code: 'overloaded' });
-  expect((await inflate(body, 'GZIP', () => true)).length).toBe(1_000_000);
+test('a body that is announced too large is refused before it is read', async () => {
+  const source = new Readable({ read: () => undefined });
+  const body = { source, coding: null, announcedBytes: 21 };
+  await expect(readBody(body, { requestBytesMax: 20, inflationRatioMax: 2 }, always)).rejects.toMatchObject({
+    code: 'too-large',
+    limit: 'requestBytesMax',
+  });
 });
 
-test('a gzip that lies about its size, or has several members, is inflated whole once there is room for it', async () => {
-  const reserved: number[] = [];
-  const members = Buffer.concat([gzipSync(Buffer.alloc(50_000)), gzipSync(Buffer.alloc(10))]);
-  const inflated = await inflate(members, 'gzip', (total) => reserved.push(total) > 0);
-  expect(inflated.length).toBe(50_010);
-  expect(reserved).toHaveLength(2);
+describe.each([
+  ['gzip', gzipSync],
+  ['deflate', deflateSync],
+  ['zstd', zstdCompressSync],
+] as const)('%s', (coding, compress) => {
+  test('is inflated as it comes, however it is cut', async () => {
+    const raw = Buffer.from(Array.from({ length: 100_000 }, (_, at) => (at * 7919) >>> 5));
+    const body = compress(raw);
+    const { bytes, receivedBytes } = await read(
+      [...body].map((byte) => Buffer.of(byte)),
+      { coding },
+    );
+    expect(Buffer.compare(bytes, raw)).toBe(0);
+    expect(receivedBytes).toBe(body.length);
+  });
+
+  test('every inflated byte is reserved before it is kept', async () => {
+    const reserved: number[] = [];
+    const reserve = (total: number): boolean => reserved.push(total) > 0 && total <= MiB;
+    await expect(read([compress(Buffer.alloc(8 * MiB))], { coding, reserve })).rejects.toMatchObject({
+      code: 'overloaded',
+    });
+    // It stopped there, and did not inflate the rest.
+    expect(Math.max(...reserved)).toBeLessThan(2 * MiB);
+  });
+
+  test('what inflates to more than a request may have', async () => {
+    const bomb = read([compress(Buffer.alloc(3 * MiB))], { coding, requestBytesMax: 2 * MiB });
+    await expect(bomb).rejects.toMatchObject({ code: 'too-large', limit: 'requestBytesMax' });
+  });
+
+  test('the ratio counts from the first MiB on', async () => {
+    const limit = { coding, inflationRatioMax: 100 } as const;
+    expect((await read([compress(Buffer.alloc(MiB))], limit)).bytes.length).toBe(MiB);
+    await expect(read([compress(Buffer.alloc(2 * MiB))], limit)).rejects.toMatchObject({
+      code: 'too-large',
+      limit: 'inflationRatioMax',
+    });
+  });
+
+  test('cut short, or something else', async () => {
+    const body = compress(Buffer.from('some spans'));
+    const behind = [Buffer.from('x'), Buffer.alloc(40, 'y')].map((more) => Buffer.concat([body, more]));
+    for (const bad of [body.subarray(0, -3), Buffer.from('plain text'), ...behind]) {
+      await expect(read([bad], { coding })).rejects.toMatchObject({ code: 'bad-request' });
+      const bytewise = [...bad].map((byte) => Buffer.of(byte));
+      await expect(read(bytewise, { coding })).rejects.toMatchObject({ code: 'bad-request' });
+    }
+  });
+
+  test('a second stream behind the first is read, or refused: never acknowledged unread', async () => {
+    const two = Buffer.concat([compress(Buffer.alloc(500, 'a')), compress(Buffer.alloc(30, 'b'))]);
+    if (coding === 'gzip') expect((await read([two], { coding })).bytes.length).toBe(530);
+    else await expect(read([two], { coding })).rejects.toMatchObject({ code: 'bad-request' });
+  });
+});
+
+test('several members of gzip are one body', async () => {
+  const members = zeros(50_000, 10).map((raw) => gzipSync(raw));
+  expect((await read(members, { coding: 'gzip' })).bytes.length).toBe(50_010);
 });

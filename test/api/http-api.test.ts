@@ -1,46 +1,23 @@
 /** The HTTP face of one real node (design 4): what a client sends, and exactly what it is answered. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { limits } from '../../src/limits.ts';
-import { silentLogger } from '../../src/logger.ts';
-import { type RunningNode, startNode } from '../../src/node.ts';
 import { smallExport } from '../support/otlp-workload.ts';
-import { eventually } from '../support/quorate-client.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import { OneNode } from './one-node.ts';
 
 const random = new SeededRandom(11);
 const protobuf = { 'content-type': 'application/x-protobuf' };
 const json = { 'content-type': 'application/json' };
 
-let directory: string;
-let node: RunningNode;
+let node: OneNode;
 let url: string;
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'quorate-api-'));
-  const any = { host: '127.0.0.1', port: 0 };
-  node = await startNode(
-    {
-      id: 'n1',
-      data: directory,
-      cluster: new Map([['n1', any]]),
-      mode: 'cp',
-      http: any,
-      peer: any,
-      logLevel: 'silent',
-    },
-    silentLogger,
-  );
-  url = `http://127.0.0.1:${node.http.port}`;
-  await eventually('readiness', async () => (await fetch(`${url}/readyz`)).status === 200);
+  node = await OneNode.start();
+  ({ url } = node);
 });
-afterAll(async () => {
-  await node.stop();
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(async () => node.stop());
 
 function post(body: Uint8Array | string, headers: Record<string, string>): Promise<Response> {
   return fetch(`${url}/v1/traces`, {

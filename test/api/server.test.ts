@@ -4,22 +4,27 @@ import { type AddressInfo, connect } from 'node:net';
 import { Readable } from 'node:stream';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { expect, test } from 'vitest';
-import { limits } from '../../src/limits.ts';
-import { readBody } from '../../src/api/request-body.ts';
+import { bytesOf } from '../../src/api/request-body.ts';
 import { closeServer } from '../../src/api/server.ts';
 import { realClock } from '../../src/platform/real/clock.ts';
+
+async function everything(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return all;
+}
 
 /** A server with one request on it whose body never ends. */
 async function withEndlessRequest(): Promise<{ server: FastifyInstance; reading: Promise<unknown> }> {
   const server = Fastify({ forceCloseConnections: 'idle' });
-  const { promise: started, resolve: start } = Promise.withResolvers<{ readonly body: Promise<Uint8Array> }>();
+  const { promise: started, resolve: start } = Promise.withResolvers<{ readonly body: Promise<Uint8Array[]> }>();
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
   server.route({
     method: 'POST',
     url: '/',
     handler: (request) => {
-      const body = readBody(request.raw, limits.requestBytesMax, () => true);
+      const body = everything(bytesOf(request.raw));
       start({ body });
       return body;
     },
@@ -41,7 +46,7 @@ test('a stop does not wait for ever for a body that never ends', async () => {
 
 test('a body cut off by its client is no failure of this node', async () => {
   const stream = new Readable({ read: () => undefined });
-  const body = readBody(stream, limits.requestBytesMax, () => true);
+  const body = everything(bytesOf(stream));
   stream.destroy(new Error('aborted'));
   await expect(body).rejects.toMatchObject({ code: 'bad-request', message: expect.stringContaining('send it again') });
 });

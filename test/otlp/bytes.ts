@@ -1,16 +1,17 @@
 /** Small helpers for exports written by hand in tests. Built on test/support/protobuf-writer, not on the product's writer. */
 import { limits } from '../../src/limits.ts';
-import { walkExport, type WalkedExport, type WalkLimits } from '../../src/otlp/walk.ts';
+import type { SpanLimits } from '../../src/otlp/span-fault.ts';
+import { walkExport, type WalkedExport } from '../../src/otlp/walk.ts';
 import { bytesField, fixed64Field, messageField } from '../support/protobuf-writer.ts';
 
-const testLimits: WalkLimits = { spanBytesMax: limits.spanBytesMax, anyValueDepthMax: limits.anyValueDepthMax };
+const testLimits: SpanLimits = limits;
 
 export const traceIdA = Buffer.from('0102030405060708090a0b0c0d0e0f10', 'hex');
 export const traceIdB = Buffer.from('0102030405060708090a0b0c0d0e0fff', 'hex');
 export const spanIdA = Buffer.from('a1a2a3a4a5a6a7a8', 'hex');
 
 /** The fields of a span that is accepted, with more fields behind them. */
-export function spanFields(...more: Uint8Array[]): Uint8Array {
+export function spanFields(...more: Uint8Array[]): Buffer {
   return Buffer.concat([bytesField(1, traceIdA), bytesField(2, spanIdA), ...more]);
 }
 
@@ -43,7 +44,7 @@ export function nestedAnyValue(depth: number, kind: 'list' | 'map'): Uint8Array 
 
 export const atTime = (ns: bigint): Uint8Array => fixed64Field(7, ns);
 
-export function walk(request: Uint8Array, limits_: WalkLimits = testLimits): WalkedExport {
+export function walk(request: Uint8Array, limits_: SpanLimits = testLimits): WalkedExport {
   return walkExport(request, limits_);
 }
 

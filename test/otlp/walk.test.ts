@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { limits } from '../../src/limits.ts';
+import type { SpanFault } from '../../src/otlp/span-fault.ts';
+import { walkingExport } from '../../src/otlp/walk.ts';
 import { WireError } from '../../src/otlp/wire.ts';
 import {
   bytesField,
@@ -7,6 +10,7 @@ import {
   fixed64Field,
   messageField,
   varintField,
+  type Encoded,
 } from '../support/protobuf-writer.ts';
 import {
   acceptedSpans,
@@ -121,7 +125,7 @@ describe('a faulty span is rejected alone', () => {
   test.each(faults)('%s', (_name, bad, reason) => {
     const walked = walk(exportOf(good, good, bad, good, bad));
     expect(walked.spanCount).toBe(3);
-    expect(walked.rejected).toEqual({ count: 2, firstReason: `span 2: ${reason}` });
+    expect(walked.rejected).toMatchObject({ count: 2, firstReason: `span 2: ${reason}` });
     expect(walked.groups).toHaveLength(1);
   });
 
@@ -143,11 +147,11 @@ describe('a faulty span is rejected alone', () => {
   });
 
   test('a span over the size limit', () => {
-    const limits = { spanBytesMax: 40, anyValueDepthMax: 32 };
+    const small = { ...limits, spanBytesMax: 40 };
     const large = spanFields(bytesField(5, 'x'.repeat(40)));
-    const walked = walk(exportOf(large, good), limits);
+    const walked = walk(exportOf(large, good), small);
     expect(walked.spanCount).toBe(1);
-    expect(walked.rejected.firstReason).toBe(`span 0: a span must have at most 40 bytes, not ${large.length}`);
+    expect(walked.rejected.firstReason).toBe('span 0: a span must have at most 40 bytes');
   });
 
   test.each(['resource', 'scope'] as const)('a %s nested too deep rejects the spans under it', (place) => {
@@ -160,21 +164,121 @@ describe('a faulty span is rejected alone', () => {
     const walked = walk(Buffer.concat([bad, exportOf(good)]));
     expect(walked.spanCount).toBe(1);
     expect(walked.rejected.count).toBe(2);
-    expect(walked.rejected.firstReason).toContain(`span 0: attribute values of its ${place} must not`);
+    expect(walked.rejected.firstReason).toContain('span 0: in its resource or scope attribute values must not');
   });
 
   test('a resource and scope over the size limit: no block could carry them to another node', () => {
-    const limits = { spanBytesMax: 40, anyValueDepthMax: 32 };
+    const small = { ...limits, spanBytesMax: 40 };
     const large = messageField(1, [
       messageField(2, [bytesField(2, good)]),
       messageField(1, [bytesField(1, 'x'.repeat(40))]),
     ]);
-    const walked = walk(Buffer.concat([large, exportOf(good)]), limits);
+    const walked = walk(Buffer.concat([large, exportOf(good)]), small);
     expect(walked.spanCount).toBe(1);
     expect(walked.rejected).toEqual({
       count: 1,
-      firstReason: expect.stringContaining('span 0: its resource and scope must have at most 40 bytes, not 4'),
+      firstReason: 'span 0: its resource and scope must have at most 40 bytes',
+      byFault: new Map([['shared-bytes', 1]]),
     });
+  });
+
+  describe('counts and sizes: at the limit taken, above it rejected', () => {
+    const small = { ...limits, attributesMax: 3, eventsMax: 2, linksMax: 1, keyBytesMax: 200, valueBytesMax: 300 };
+    const attribute = (number: number, key = 'k', value = 'v'): Encoded =>
+      messageField(number, [bytesField(1, key), bytesField(2, bytesField(1, value))]);
+    const times = (count: number, one: Encoded): Encoded[] => Array.from({ length: count }, () => one);
+    const long = 'y'.repeat(150);
+    const rows: [string, SpanFault, (over: number) => Encoded][] = [
+      ['short attributes', 'attributes', (over) => spanFields(...times(3 + over, attribute(9)))],
+      ['long attributes', 'attributes', (over) => spanFields(...times(3 + over, attribute(9, 'k', long)))],
+      [
+        'attributes of every length',
+        'attributes',
+        (over) => spanFields(attribute(9), ...times(2 + over, attribute(9, 'k', long))),
+      ],
+      [
+        'attributes of an event',
+        'attributes',
+        (over) => spanFields(messageField(11, times(3, attribute(3))), messageField(11, times(3 + over, attribute(3)))),
+      ],
+      [
+        'attributes of a link',
+        'attributes',
+        (over) => spanFields(messageField(13, times(3 + over, attribute(4, 'k', long)))),
+      ],
+      ['events', 'events', (over) => spanFields(...times(2 + over, messageField(11, [bytesField(2, 'e')])))],
+      ['links', 'links', (over) => spanFields(...times(1 + over, messageField(13, [bytesField(3, 'l')])))],
+      ['a key', 'key-bytes', (over) => spanFields(attribute(9, 'k'.repeat(200 + over)))],
+      [
+        'a key in a map',
+        'key-bytes',
+        (over) => spanFields(messageField(9, [bytesField(2, messageField(6, [attribute(1, 'k'.repeat(200 + over))]))])),
+      ],
+      // Tag and length of a string of this size take three bytes.
+      ['a value', 'value-bytes', (over) => spanFields(attribute(9, 'k', 'v'.repeat(297 + over)))],
+      [
+        'groups in a value',
+        'depth',
+        (over) => {
+          const depth = 31 + over;
+          const groups = Buffer.from(
+            [...times(depth, Buffer.of(0x7b)), ...times(depth, Buffer.of(0x7c))].flatMap((b) => [...b]),
+          );
+          return spanFields(messageField(9, [bytesField(2, groups)]));
+        },
+      ],
+    ];
+    test.each(rows)('%s', (_, fault, span) => {
+      expect(walk(exportOf(span(0), good), small).spanCount).toBe(2);
+      const { spanCount, rejected } = walk(exportOf(good, span(1), good), small);
+      expect([spanCount, [...rejected.byFault], rejected.firstReason]).toEqual([
+        2,
+        [[fault, 1]],
+        expect.stringMatching(/^span 1: .+ must /),
+      ]);
+    });
+
+    test('attributes of a resource reject the spans under it, of a scope those of that scope', () => {
+      const spans = bytesField(2, spanFields());
+      const tooMany = messageField(1, times(4, attribute(1)));
+      const crowded = messageField(1, times(4, attribute(3)));
+      const resource = messageField(1, [tooMany, messageField(2, [spans]), messageField(2, [spans])]);
+      const scope = messageField(1, [messageField(2, [crowded, spans]), messageField(2, [spans])]);
+      const { spanCount, rejected } = walk(Buffer.concat([resource, scope]), small);
+      expect([spanCount, [...rejected.byFault]]).toEqual([1, [['attributes', 3]]]);
+    });
+
+    test('spans of one request: those behind are rejected', () => {
+      const { spanCount, rejected } = walk(exportOf(...times(5, spanFields())), { ...small, spansPerRequestMax: 3 });
+      expect([spanCount, rejected.firstReason]).toEqual([
+        3,
+        'span 3: a request must have at most 3 spans: send smaller batches',
+      ]);
+    });
+  });
+
+  test('100,000 attributes cost their span alone', () => {
+    const attributes = Buffer.concat(
+      Array.from({ length: 100_000 }, () => messageField(9, [bytesField(1, 'k'), bytesField(2, bytesField(1, 'v'))])),
+    );
+    const { spanCount, rejected } = walk(exportOf(spanFields(attributes), spanFields()));
+    expect([spanCount, [...rejected.byFault]]).toEqual([1, [['attributes', 1]]]);
+  });
+
+  test('a long walk pauses, and finds the same', () => {
+    const request = exportOf(...Array.from({ length: 20_000 }, () => spanFields()));
+    const job = walkingExport(request, limits);
+    let pauses = 0;
+    for (;;) {
+      const step = job.next();
+      if (step.done === true) {
+        expect(step.value.spanCount).toBe(20_000);
+        break;
+      }
+      pauses += 1;
+    }
+    // Each pass over the bytes has its own.
+    expect(pauses).toBeGreaterThan(request.length / 65_536);
   });
 
   test('of an id that occurs twice the last one counts', () => {

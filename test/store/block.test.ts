@@ -4,6 +4,7 @@ import { walkExport } from '../../src/otlp/walk.ts';
 import type { Codec } from '../../src/platform/codec.ts';
 import { realCodec } from '../../src/platform/real/codec.ts';
 import { blockIdOf, readBlockHeader } from '../../src/store/block.ts';
+import { limits } from '../../src/limits.ts';
 import { BlockBuilder, type SealedBlock } from '../../src/store/block-builder.ts';
 import { BlockReader } from '../../src/store/block-reader.ts';
 import { DamagedError, UnsupportedFormatError } from '../../src/store/damaged.ts';
@@ -12,7 +13,7 @@ import { writeChecksum } from '../../src/store/record.ts';
 import { anyExports, exportOf, type SpanText, spansIn, traceIdOf } from './exports.ts';
 
 const builder = '0123456789abcdef'.repeat(2);
-const walkLimits = { spanBytesMax: 1 << 20, anyValueDepthMax: 32 };
+const walkLimits = { ...limits, spanBytesMax: 1 << 20 };
 const targets = { blockRawBytesTarget: 3_000, frameRawBytesTarget: 600 };
 
 /** The blocks that these exports become, one builder after the other. */

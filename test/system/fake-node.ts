@@ -23,6 +23,7 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
   await new Promise<void>((resolve) => server.listen(config.http.port, config.http.host, resolve));
   return {
     http: config.http,
+    grpc: config.grpc,
     peer: config.peer,
     failed: new Promise((resolve) => {
       if (behaviour === 'fail-later') setTimeout(() => resolve(new Error('The disk refused a write: mend it.')), 100);

@@ -25,6 +25,7 @@ async function prepare(fake: string): Promise<LocalNode> {
     id: 'n1',
     data: '/nowhere',
     http,
+    grpc: '127.0.0.1:2',
     peer: '127.0.0.1:1',
     cluster: 'n1=127.0.0.1:1',
     environment,

@@ -1,0 +1,193 @@
+/**
+ * The gRPC face of a node: OTLP `TraceService/Export` and the standard health service, on HTTP/2 without TLS. Other HTTP/2
+ * requests get what the HTTP port serves.
+ */
+import { once } from 'node:events';
+import {
+  constants,
+  createServer,
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import { errorCodes, QuorateError } from '../errors.ts';
+import { limits as fixedLimits } from '../limits.ts';
+import { exportResponse } from '../otlp/responses.ts';
+import type { Clock } from '../platform/clock.ts';
+import { asQuorateError, retryAfterSeconds } from './answers.ts';
+import type { ApiOptions } from './api-options.ts';
+import { boundConnections } from './connections.ts';
+import { answerCall, failCall, readMessageHead, timeoutMsOf } from './grpc-framing.ts';
+import { checkHealth, type HealthOptions, watchHealth } from './grpc-health.ts';
+import { bytesOf, codingOf, readBody } from './request-body.ts';
+
+const KiB = 1024;
+const traceService = 'opentelemetry.proto.collector.trace.v1.TraceService';
+const paths = {
+  export: `/${traceService}/Export`,
+  check: '/grpc.health.v1.Health/Check',
+  watch: '/grpc.health.v1.Health/Watch',
+} as const;
+const acceptedEncodings = 'identity,gzip,deflate,zstd';
+const deadlineExceeded = 4;
+/** A health request holds a name. */
+const healthRequestBytesMax = 4 * KiB;
+/** What a client may send of one call, and on one connection, before any of it was read. */
+const streamWindowBytes = 256 * KiB;
+const connectionWindowBytes = 1024 * KiB;
+
+export interface GrpcOptions extends ApiOptions {
+  /** Serves an HTTP/2 request that is not gRPC. */
+  readonly serveHttp: (request: Http2ServerRequest, response: Http2ServerResponse) => void;
+}
+
+/** The server and what it takes to end it. */
+export interface GrpcServer {
+  readonly server: Http2Server;
+  /** Takes no more calls, lets those in flight finish, and cuts off what is left after `patienceMs`. */
+  close(clock: Clock, patienceMs?: number): Promise<void>;
+}
+
+/** A gRPC server over the same door as HTTP, not yet listening. */
+export function createGrpcServer(options: GrpcOptions): GrpcServer {
+  const { limits, meters } = options;
+  const sessions = new Set<ServerHttp2Session>();
+  const server = createServer({
+    settings: { maxConcurrentStreams: fixedLimits.streamsPerConnectionMax, initialWindowSize: streamWindowBytes },
+  });
+  boundConnections(server, { protocol: 'grpc', perSourceMax: limits.connectionsPerSourceMax, meters });
+  server.on('session', (session: ServerHttp2Session) => {
+    sessions.add(session);
+    session.setLocalWindowSize(connectionWindowBytes);
+    session.setTimeout(fixedLimits.idleTimeoutMs, () => session.close());
+    session.once('close', () => sessions.delete(session));
+  });
+  // A connection that breaks is its client's affair.
+  server.on('sessionError', () => undefined);
+  // Never listens: makes requests and responses of the streams it is given.
+  const web = createServer((request, response) => options.serveHttp(request, response));
+  server.on('stream', (stream, headers, ...rest) => {
+    if (isGrpc(headers)) void new Call(stream, headers, options).serve();
+    else web.emit('stream', stream, headers, ...rest);
+  });
+  return {
+    server,
+    close: async (clock, patienceMs = fixedLimits.stopPatienceMs) => {
+      const closed = once(server, 'close');
+      server.close();
+      for (const session of sessions) session.close();
+      const cancel = clock.after(patienceMs, () => {
+        for (const session of sessions) session.destroy();
+      });
+      await closed;
+      cancel();
+    },
+  };
+}
+
+function isGrpc(headers: IncomingHttpHeaders): boolean {
+  return /^application\/grpc(?:\+|;|$)/i.test(headers['content-type'] ?? '');
+}
+
+/** One call, from its headers to its status. */
+class Call {
+  readonly #stream: ServerHttp2Stream;
+  readonly #headers: IncomingHttpHeaders;
+  readonly #path: string;
+  /** What the client sends. */
+  readonly #chunks: AsyncGenerator<Uint8Array, void, void>;
+  readonly #options: GrpcOptions;
+
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: GrpcOptions) {
+    this.#stream = stream;
+    this.#headers = headers;
+    this.#path = headers[':path'] ?? '';
+    this.#options = options;
+    this.#chunks = bytesOf(stream);
+    stream.on('error', () => undefined);
+  }
+
+  async serve(): Promise<void> {
+    const { clock, limits } = this.#options;
+    const stream = this.#stream;
+    let cancelDeadline = (): void => undefined;
+    // A message that does not arrive is given up like a body over HTTP; a client's own deadline may be earlier.
+    const cancelReading = clock.after(limits.requestTimeoutMs, () => stream.close(constants.NGHTTP2_CANCEL));
+    stream.once('end', cancelReading);
+    stream.once('close', () => {
+      cancelReading();
+      cancelDeadline();
+    });
+    try {
+      const timeoutMs = timeoutMsOf(this.#headers['grpc-timeout']);
+      if (timeoutMs !== null) cancelDeadline = clock.after(timeoutMs, () => this.#missDeadline());
+      await this.#dispatch();
+    } catch (error) {
+      this.#fail(error);
+    }
+    if (stream.readableEnded || !stream.writableEnded) return;
+    // The rest of what was refused is not wanted; the answer still goes out. A stream with bytes that nobody read never ends.
+    await this.#chunks.return();
+    stream.close(constants.NGHTTP2_NO_ERROR);
+    stream.resume();
+  }
+
+  async #dispatch(): Promise<void> {
+    const { clock, store } = this.#options;
+    const health: HealthOptions = { clock, isReady: () => store.status.ready, services: [traceService] };
+    switch (this.#path) {
+      case paths.export:
+        return this.#export();
+      case paths.check:
+        return answerCall(this.#stream, checkHealth(await this.#smallMessage(), health));
+      case paths.watch:
+        return watchHealth(this.#stream, await this.#smallMessage(), health);
+      default:
+        throw new QuorateError('method-not-allowed', `there is no method ${this.#path.slice(0, 200)}`);
+    }
+  }
+
+  async #export(): Promise<void> {
+    const { intake, meters } = this.#options;
+    const { isCompressed, length, source } = await readMessageHead(this.#chunks);
+    const body = { source, coding: isCompressed ? this.#coding() : null, announcedBytes: length };
+    const acknowledgement = await intake.take({ protocol: 'grpc', encoding: 'protobuf', body });
+    meters.answered('grpc', 'protobuf', acknowledgement.rejectedSpans === 0 ? 'ok' : 'partial');
+    answerCall(this.#stream, exportResponse('protobuf', acknowledgement));
+  }
+
+  #coding(): ReturnType<typeof codingOf> & string {
+    const name = this.#headers['grpc-encoding'];
+    const coding = codingOf(typeof name === 'string' ? name : undefined);
+    if (coding === undefined || coding === null) {
+      throw new QuorateError('unsupported-encoding', `grpc-encoding must be one of ${acceptedEncodings}`);
+    }
+    return coding;
+  }
+
+  async #smallMessage(): Promise<Uint8Array> {
+    const { isCompressed, length, source } = await readMessageHead(this.#chunks);
+    const body = { source, coding: isCompressed ? this.#coding() : null, announcedBytes: length };
+    const limits = { requestBytesMax: healthRequestBytesMax, inflationRatioMax: 1 };
+    return (await readBody(body, limits, () => true)).bytes;
+  }
+
+  #fail(thrown: unknown): void {
+    const { logger, meters } = this.#options;
+    const error = asQuorateError(thrown, logger);
+    const { grpc, retryable } = errorCodes[error.code];
+    if (this.#path === paths.export && !this.#stream.headersSent) {
+      meters.answered('grpc', 'protobuf', error.code);
+      meters.refused(error);
+    }
+    const status = { code: grpc, message: error.message, ...(retryable ? { retryAfterSeconds } : {}) };
+    failCall(this.#stream, status, { 'grpc-accept-encoding': acceptedEncodings });
+  }
+
+  #missDeadline(): void {
+    failCall(this.#stream, { code: deadlineExceeded, message: 'the deadline of the call has passed' });
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The one door for exports, whatever protocol brings them: admission, body, JSON, storing, counting. HTTP and gRPC differ
+ * only in how they read a request and write an answer.
+ */
+import { QuorateError } from '../errors.ts';
+import type { ClientLimits } from '../limits.ts';
+import { exportFromJson, JsonError } from '../otlp/json-decode.ts';
+import type { OtlpEncoding } from '../otlp/responses.ts';
+import type { TraceStore } from '../traces/trace-store.ts';
+import { Admission, type Reservation } from './admission.ts';
+import type { Meters, Protocol } from './meters.ts';
+import { type Body, noRoom, readBody } from './request-body.ts';
+
+export interface IntakeOptions {
+  readonly store: Pick<TraceStore, 'write' | 'refusal'>;
+  readonly limits: ClientLimits;
+  readonly meters: Meters;
+}
+
+export interface IncomingExport {
+  readonly protocol: Protocol;
+  readonly encoding: OtlpEncoding;
+  readonly body: Body;
+}
+
+/** What an acknowledgement says: nothing but zero and '' when every span was taken. */
+export interface Acknowledgement {
+  readonly rejectedSpans: number;
+  readonly message: string;
+}
+
+/** Reserved for a request that does not say how large it is; it asks for more as it comes. */
+const unannouncedBytes = 64 * 1024;
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #admission: Admission;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    this.#admission = new Admission(options.limits.admissionBytesMax);
+  }
+
+  /** Bytes of all requests being read, inflated and built. */
+  get admittedBytes(): number {
+    return this.#admission.bytes;
+  }
+
+  /** Resolves once all spans that can be taken are committed. Rejects with a `QuorateError`; before the body is read when there is no room for it. */
+  async take({ protocol, encoding, body }: IncomingExport): Promise<Acknowledgement> {
+    const { store, limits, meters } = this.#options;
+    const { refusal } = store;
+    if (refusal !== null) throw refusal;
+    const announced = Math.min(body.announcedBytes ?? unannouncedBytes, limits.requestBytesMax);
+    const reservation = this.#admission.admit(announced);
+    if (reservation === null) throw noRoom();
+    try {
+      const { bytes, receivedBytes } = await readBody(body, limits, reservation.grow);
+      meters.received(protocol, { received: receivedBytes, inflated: bytes.length });
+      const request = encoding === 'json' ? this.#fromJson(bytes, reservation) : bytes;
+      const { accepted, rejected, firstReason, byFault } = await store.write(request);
+      meters.spans(accepted, byFault);
+      return { rejectedSpans: rejected, message: firstReason ?? '' };
+    } finally {
+      reservation.release();
+    }
+  }
+
+  #fromJson(text: Uint8Array, reservation: Reservation): Uint8Array {
+    // Protobuf is at most as long as its JSON, and mostly half.
+    if (!reservation.grow(Math.ceil(text.length * 1.5))) throw noRoom();
+    try {
+      return exportFromJson(text, this.#options.limits);
+    } catch (error) {
+      if (error instanceof JsonError) throw new QuorateError('bad-request', error.message);
+      throw error;
+    }
+  }
+}

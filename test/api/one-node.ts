@@ -1,0 +1,61 @@
+/** One real node in this process, on ports of its own, for tests of what clients see. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ClientLimits, limits } from '../../src/limits.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { type RunningNode, startNode } from '../../src/node.ts';
+import { eventually } from '../support/quorate-client.ts';
+
+export class OneNode {
+  readonly node: RunningNode;
+  readonly #directory: string;
+
+  private constructor(node: RunningNode, directory: string) {
+    this.node = node;
+    this.#directory = directory;
+  }
+
+  /** Starts a cluster of one and resolves when it serves. */
+  static async start(other: Partial<ClientLimits> = {}): Promise<OneNode> {
+    const directory = mkdtempSync(join(tmpdir(), 'quorate-api-'));
+    const any = { host: '127.0.0.1', port: 0 };
+    const node = await startNode(
+      {
+        id: 'n1',
+        data: directory,
+        cluster: new Map([['n1', any]]),
+        mode: 'cp',
+        http: any,
+        grpc: any,
+        peer: any,
+        logLevel: 'silent',
+        limits: { ...limits, ...other },
+      },
+      silentLogger,
+    );
+    const one = new OneNode(node, directory);
+    await eventually('readiness', async () => (await fetch(`${one.url}/readyz`)).status === 200);
+    return one;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.node.http.port}`;
+  }
+
+  get grpcAddress(): string {
+    return `127.0.0.1:${this.node.grpc.port}`;
+  }
+
+  /** The value of one series of /metrics, labels in the order they are printed; 0 when it is not there. */
+  async metric(series: string): Promise<number> {
+    const page = await (await fetch(`${this.url}/metrics`)).text();
+    const line = page.split('\n').find((candidate) => candidate.startsWith(`${series} `));
+    return line === undefined ? 0 : Number(line.slice(series.length + 1));
+  }
+
+  async stop(): Promise<void> {
+    await this.node.stop();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
