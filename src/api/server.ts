@@ -34,6 +34,8 @@ export async function createServer(options: ApiOptions): Promise<FastifyInstance
     routerOptions: { ignoreTrailingSlash: true },
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, meters),
   });
+  // A client that closes its side after the request still waits for the answer; Node.js would drop it.
+  Object.assign(server.server, { httpAllowHalfOpen: true });
   boundConnections(server.server, { protocol: 'http', perSourceMax: limits.connectionsPerSourceMax, meters });
   server.setErrorHandler((error, _request, reply) => sendError(reply, error, logger));
   server.setNotFoundHandler((request, reply) =>
