@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type ClientLimits, limits } from '../../src/limits.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { type RunningNode, startNode } from '../../src/node.ts';
+import { metric } from '../support/metrics.ts';
 import { eventually } from '../support/quorate-client.ts';
 
 export class OneNode {
@@ -47,11 +48,9 @@ export class OneNode {
     return `127.0.0.1:${this.node.grpc.port}`;
   }
 
-  /** The value of one series of /metrics, labels in the order they are printed; 0 when it is not there. */
+  /** See test/support/metrics.ts. */
   async metric(series: string): Promise<number> {
-    const page = await (await fetch(`${this.url}/metrics`)).text();
-    const line = page.split('\n').find((candidate) => candidate.startsWith(`${series} `));
-    return line === undefined ? 0 : Number(line.slice(series.length + 1));
+    return metric(this.url, series);
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,13 @@
 import { expect, it, describe } from 'vitest';
-import { clientSettings, formatAddress, nodeSettings, readClientSettings, readNodeConfig } from '../../src/config.ts';
+import {
+  clientSettings,
+  formatAddress,
+  limitFlag,
+  nodeSettings,
+  readClientSettings,
+  readNodeConfig,
+} from '../../src/config.ts';
+import { limits, settableLimits } from '../../src/limits.ts';
 import type { NodeConfig } from '../../src/config.ts';
 import { environmentName, nearestName } from '../../src/settings.ts';
 
@@ -54,6 +62,41 @@ describe('where a setting comes from', () => {
     const { http } = config({ flags: { ...complete, http: '[::1]:4318' } });
     expect(http).toEqual({ host: '::1', port: 4318 });
     expect(formatAddress(http)).toBe('[::1]:4318');
+  });
+});
+
+describe('limits', () => {
+  it('every limit that can be set has a flag, with the value of limits.ts as its default', () => {
+    for (const name of settableLimits) {
+      const setting = nodeSettings[limitFlag(name) as keyof typeof nodeSettings];
+      const byDefault = 'default' in setting ? setting.parse(setting.default) : null;
+      expect([name, byDefault]).toEqual([name, limits[name]]);
+    }
+    expect(config({ flags: complete }).limits).toEqual(
+      Object.fromEntries(settableLimits.map((name) => [name, limits[name]])),
+    );
+  });
+
+  it('sizes have units, and what is set is what counts', () => {
+    const flags = { ...complete, 'request-bytes-max': '1MiB', 'value-bytes-max': '4096', 'events-max': '0' };
+    expect(config({ flags }).limits).toMatchObject({ requestBytesMax: 1 << 20, valueBytesMax: 4096, eventsMax: 0 });
+  });
+
+  it.each([
+    ['request-bytes-max', '1MB', 'is not a size from 64KiB to 512MiB, for example 4MiB'],
+    ['request-bytes-max', '1KiB', 'is not a size from 64KiB'],
+    ['request-bytes-max', '65MiB', 'more than two thirds of --admission-bytes-max 96MiB'],
+    ['span-bytes-max', '5MiB', 'to 4MiB'],
+    ['attributes-max', '-1', 'is not a whole number from 1 to 1000000'],
+    ['headers-timeout-ms', '40000', 'more than --request-timeout-ms 30000'],
+  ])('--%s %s', (name, value, sentence) => {
+    expect(mistake({ flags: { ...complete, [name]: value } })).toContain(sentence);
+    expect(mistake({ flags: { ...complete, [name]: value } })).toContain(`--${name}: `);
+  });
+
+  it('no two of the ports are the same', () => {
+    const flags = { ...complete, grpc: '127.0.0.1:9', http: '127.0.0.1:9' };
+    expect(mistake({ flags })).toContain('--http and --grpc are both 127.0.0.1:9');
   });
 });
 

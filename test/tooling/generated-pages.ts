@@ -1,8 +1,8 @@
 /** The pages of docs/ that are made from tables in the code: `make docs` writes them, a test fails when they are stale. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { clientSettings, configFileSetting, nodeSettings } from '../../src/config.ts';
-import { limits } from '../../src/limits.ts';
+import { clientSettings, configFileSetting, limitFlag, nodeSettings } from '../../src/config.ts';
+import { limits, settableLimits } from '../../src/limits.ts';
 import { environmentName } from '../../src/settings.ts';
 import type { Setting, Settings } from '../../src/settings.ts';
 
@@ -70,7 +70,8 @@ export function limitsPage(source: string): string {
     if (name === undefined) continue;
     const value = (limits as Readonly<Record<string, number>>)[name];
     if (value === undefined) throw new Error(`src/limits.ts has no ${name}`);
-    rows.push([code(name), formatLimit(name, value), comment]);
+    const isSettable = (settableLimits as readonly string[]).includes(name);
+    rows.push([code(name), formatLimit(name, value), isSettable ? code(`--${limitFlag(name)}`) : '', comment]);
   }
   if (rows.length !== Object.keys(limits).length)
     throw new Error('some limits are written in a way this page cannot read');
@@ -79,8 +80,11 @@ export function limitsPage(source: string): string {
 # Limits
 
 Every queue, window, size and depth has its bound here. They are asserted against one another when a node starts.
+Where a flag is named, an operator may set the limit ([configuration.md](configuration.md)).
+\`/metrics\` counts what they refuse: requests and connections in \`quorate_limits_met_total{limit="..."}\`, spans in
+\`quorate_otlp_spans_rejected_total{reason="..."}\`.
 
-${markdownTable(['limit', 'value', 'what it bounds'], rows)}
+${markdownTable(['limit', 'value', 'flag', 'what it bounds'], rows)}
 `;
 }
 
