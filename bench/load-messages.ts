@@ -1,7 +1,12 @@
 /** What the bench and its load generator, a process of its own, say to one another. */
 
+/** How exports are sent. The last three are a fixed set of bodies, sent again and again: making them costs too much. */
+export const formats = ['protobuf', 'grpc', 'gzip', 'json'] as const;
+export type Format = (typeof formats)[number];
+
 export interface LoadSetup {
-  readonly nodes: readonly string[];
+  /** Base URL of each node's HTTP API, and `HOST:PORT` of its gRPC. */
+  readonly nodes: readonly { readonly http: string; readonly grpc: string }[];
   readonly batches: number;
   readonly spansPerBatch: number;
   readonly seed: number;
@@ -16,6 +21,10 @@ export interface LoadOrder {
   readonly seconds: number;
   /** Absent: no ingest. */
   readonly ingest?: Pace;
+  /** Default: protobuf over HTTP. */
+  readonly format?: Format;
+  /** A 429 or 503 ends an export, which is then counted as refused: what is offered does not depend on what is taken. */
+  readonly refusalsAreFinal?: boolean;
   /** Lookups in flight at any time, each followed by `lookupPauseMs` of rest. 0: none. */
   readonly lookupsInFlight: number;
   readonly lookupPauseMs: number;
@@ -41,6 +50,8 @@ export interface LoadResult {
   readonly lookup: Latency;
   /** Answers that were 200 and lacked the span, or 404: acked data not shown. Must be 0. */
   readonly lookupsWrong: number;
+  /** Exports refused for good; keys are HTTP statuses. */
+  readonly refused: Readonly<Record<string, number>>;
   /** Exports sent again after such an answer; keys are HTTP statuses. */
   readonly retries: Readonly<Record<string, number>>;
   /** Exports and lookups that ended in an error; keys are the sentences. */

@@ -2,24 +2,74 @@
  * The load generator: a process of its own, so that what it costs is not counted as the servers'. It sends pregenerated
  * exports over kept-alive connections to all nodes and looks acked traces up. Started and told what to do by main.ts.
  */
+import { gzipSync } from 'node:zlib';
+import { tracesToJson } from '../src/otlp/json-encode.ts';
+import { GrpcClient } from '../test/support/grpc-client.ts';
 import { HttpClient } from '../test/support/http.ts';
 import { OtlpWorkload } from '../test/support/otlp-workload.ts';
-import type { FromLoad, Latency, LoadOrder, LoadResult, LoadSetup, ToLoad } from './load-messages.ts';
+import type { Format, FromLoad, Latency, LoadOrder, LoadResult, LoadSetup, ToLoad } from './load-messages.ts';
 
 const exportTimeoutMs = 15_000;
 const lookupTimeoutMs = 10_000;
 const openLoopWaitingMax = 2_000;
 const attemptsMax = 20;
 
+/** One export as it is sent. */
+interface Message {
+  readonly body: Buffer;
+  readonly headers: Record<string, string>;
+  /** What it is as OTLP protobuf. */
+  readonly protobufBytes: number;
+}
+
+const protobuf = { 'content-type': 'application/x-protobuf' } as const;
+/** Bodies of the formats that are made ahead. */
+const fixedBodies = 32;
+/** Each is a connection, as HTTP clients have several. */
+const grpcClientsPerNode = 4;
+const statusOfGrpc: Readonly<Record<number, number>> = { 0: 200, 8: 429, 14: 503 };
+
 class Load {
   readonly workload: OtlpWorkload;
   readonly #clients: HttpClient[];
+  readonly #grpcClients: GrpcClient[];
+  readonly #fixed = new Map<Format, Message[]>();
   readonly #acked: number[] = [];
   #next = 0;
 
   constructor(setup: LoadSetup) {
     this.workload = new OtlpWorkload({ ...setup, startMs: Date.now() });
-    this.#clients = setup.nodes.map((url) => new HttpClient(url));
+    this.#clients = setup.nodes.map(({ http }) => new HttpClient(http));
+    const connections = Array.from({ length: grpcClientsPerNode }, () => setup.nodes).flat();
+    this.#grpcClients = connections.map(({ grpc }) => new GrpcClient(grpc));
+  }
+
+  /** Export number `index`. Only those in protobuf are new each time. */
+  #message(index: number, format: Format): Message {
+    if (format === 'protobuf' || format === 'grpc') {
+      const body = this.workload.body(index);
+      return { body, headers: protobuf, protobufBytes: body.length };
+    }
+    let fixed = this.#fixed.get(format);
+    if (fixed === undefined) {
+      fixed = Array.from({ length: fixedBodies }, (_, n) => encoded(this.workload.body(n), format));
+      this.#fixed.set(format, fixed);
+    }
+    return fixed[index % fixedBodies] as Message;
+  }
+
+  /** Sends one message once. Resolves with an HTTP status, also for gRPC, and what came back. */
+  async #send(message: Message, format: Format, client: number): Promise<{ status: number; body: Buffer }> {
+    if (format === 'grpc') {
+      const grpc = this.#grpcClients[client % this.#grpcClients.length] as GrpcClient;
+      const { code, body, message: said } = await grpc.export(message.body, { timeoutMs: exportTimeoutMs });
+      const status = statusOfGrpc[code];
+      if (status === undefined) throw new Error(`gRPC status ${code}: ${said}`);
+      return { status, body };
+    }
+    const http = this.#clients[client % this.#clients.length] as HttpClient;
+    const { headers, body } = message;
+    return http.send({ method: 'POST', path: '/v1/traces', headers, body, timeoutMs: exportTimeoutMs });
   }
 
   async run(order: LoadOrder): Promise<LoadResult> {
@@ -27,21 +77,29 @@ class Load {
     const startedMs = performance.now();
     const endMs = startedMs + order.seconds * 1_000;
     const work: Promise<void>[] = [];
+    // Made before the clock runs.
+    this.#message(0, order.format ?? 'protobuf');
     if (order.ingest?.kind === 'closed') {
-      for (let n = 0; n < order.ingest.inFlight; n += 1) work.push(this.#sendUntil(endMs, n, tally));
+      for (let n = 0; n < order.ingest.inFlight; n += 1) work.push(this.#sendUntil(endMs, n, order, tally));
     } else if (order.ingest !== undefined) {
-      work.push(this.#sendAtRate(order.ingest.exportsPerSecond, startedMs, endMs, tally));
+      work.push(this.#sendAtRate(order.ingest.exportsPerSecond, startedMs, endMs, order, tally));
     }
     for (let n = 0; n < order.lookupsInFlight; n += 1) work.push(this.#lookUntil(endMs, n, order.lookupPauseMs, tally));
     await Promise.all(work);
     return tally.result(order.seconds);
   }
 
-  async #sendUntil(endMs: number, sender: number, tally: Tally): Promise<void> {
-    while (performance.now() < endMs) await this.#export(sender, performance.now(), endMs, tally);
+  async #sendUntil(endMs: number, sender: number, order: LoadOrder, tally: Tally): Promise<void> {
+    while (performance.now() < endMs) await this.#export(sender, performance.now(), endMs, order, tally);
   }
 
-  async #sendAtRate(perSecond: number, startedMs: number, endMs: number, tally: Tally): Promise<void> {
+  async #sendAtRate(
+    perSecond: number,
+    startedMs: number,
+    endMs: number,
+    order: LoadOrder,
+    tally: Tally,
+  ): Promise<void> {
     const waiting = new Set<Promise<void>>();
     for (let n = 0; ; n += 1) {
       const dueMs = startedMs + (n * 1_000) / perSecond;
@@ -51,42 +109,38 @@ class Load {
         tally.skipped += 1;
         continue;
       }
-      const sent: Promise<void> = this.#export(n, dueMs, endMs, tally).finally(() => waiting.delete(sent));
+      const sent: Promise<void> = this.#export(n, dueMs, endMs, order, tally).finally(() => waiting.delete(sent));
       waiting.add(sent);
     }
     await Promise.all(waiting);
   }
 
   /** One export until it is acked: a 503, a 429 and a lost connection are answered by sending it again, elsewhere. */
-  async #export(sender: number, sinceMs: number, endMs: number, tally: Tally): Promise<void> {
+  async #export(sender: number, sinceMs: number, endMs: number, order: LoadOrder, tally: Tally): Promise<void> {
+    const { format = 'protobuf', refusalsAreFinal = false } = order;
     const index = this.#next;
     this.#next += 1;
-    const body = this.workload.body(index);
-    const headers = { 'content-type': 'application/x-protobuf' };
+    const message = this.#message(index, format);
     for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
-      const client = this.#clients[(sender + attempt) % this.#clients.length];
-      if (client === undefined) throw new Error('there are no nodes to send to');
       try {
-        const answer = await client.send({
-          method: 'POST',
-          path: '/v1/traces',
-          headers,
-          body,
-          timeoutMs: exportTimeoutMs,
-        });
+        const answer = await this.#send(message, format, sender + attempt);
         if (answer.status === 200) {
-          // An empty answer has no partial_success: every span was taken.
-          if (answer.body.length > 0) tally.failed(`partial success: ${answer.body.toString('latin1')}`);
-          tally.acked(sinceMs, endMs, this.workload.spansPerBatch, body.length);
-          this.#acked.push(index);
+          // An answer without partial_success: every span was taken.
+          if (answer.body.length > 2) tally.failed(`partial success: ${answer.body.toString('latin1')}`);
+          tally.acked(sinceMs, endMs, this.workload.spansPerBatch, message.protobufBytes);
+          if (format === 'protobuf') this.#acked.push(index);
           return;
         }
         if (answer.status !== 503 && answer.status !== 429) {
           tally.failed(`export answered ${answer.status}: ${answer.body.toString('latin1').slice(0, 200)}`);
           return;
         }
+        if (refusalsAreFinal) {
+          tally.refused(String(answer.status));
+          return;
+        }
         tally.retried(String(answer.status));
-        await pause(Math.min(1_000, Number(answer.headers['retry-after'] ?? 1) * 1_000) * Math.random());
+        await pause(1_000 * Math.random());
       } catch (error) {
         tally.failed(`export: ${sentence(error)}`);
         await pause(50);
@@ -128,6 +182,7 @@ class Tally {
   lookupsWrong = 0;
   skipped = 0;
   readonly #acks: number[] = [];
+  readonly #refused: Record<string, number> = {};
   readonly #retries: Record<string, number> = {};
   readonly #errors: Record<string, number> = {};
   #spans = 0;
@@ -143,6 +198,10 @@ class Tally {
     if (nowMs > endMs) return;
     this.#spansInTime += spans;
     this.#bytesInTime += bytes;
+  }
+
+  refused(status: string): void {
+    this.#refused[status] = (this.#refused[status] ?? 0) + 1;
   }
 
   retried(status: string): void {
@@ -162,11 +221,20 @@ class Tally {
       ack: latency(this.#acks),
       lookup: latency(this.lookups),
       lookupsWrong: this.lookupsWrong,
+      refused: this.#refused,
       retries: this.#retries,
       errors: this.#errors,
       skipped: this.skipped,
     };
   }
+}
+
+/** `protobuf` as it is sent in another format. */
+function encoded(body: Buffer, format: 'gzip' | 'json'): Message {
+  const protobufBytes = body.length;
+  if (format === 'gzip')
+    return { body: gzipSync(body), headers: { ...protobuf, 'content-encoding': 'gzip' }, protobufBytes };
+  return { body: Buffer.from(tracesToJson(body)), headers: { 'content-type': 'application/json' }, protobufBytes };
 }
 
 function latency(samples: readonly number[]): Latency {

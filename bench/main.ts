@@ -9,6 +9,7 @@ import { dirname, join, resolve as absolute } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { limits } from '../src/limits.ts';
+import { formats } from './load-messages.ts';
 import type { LoadOrder } from './load-messages.ts';
 import { commit, machine, storedBytes, syncCost } from './measure.ts';
 import { Generator, runPhase, whoLeads } from './phases.ts';
@@ -46,6 +47,7 @@ const seconds = natural('seconds');
 const inFlight = natural('in-flight');
 const spansPerBatch = natural('batch');
 const nodes = natural('nodes');
+const short = Math.min(seconds, 6);
 const warmUpSeconds = 4;
 const environment: Record<string, string> =
   values.profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${absolute(values.profile)}` };
@@ -77,12 +79,12 @@ async function measureAll(): Promise<BenchResult> {
   say(`starting ${nodes} nodes in ${directory}`);
   const started = (cluster = await LocalCluster.prepare({ nodes, data: directory, environment }));
   await started.startAll();
-  const servers: Server[] = started.nodes.map(({ id, http, process: server }) => {
+  const servers: Server[] = started.nodes.map(({ id, http, grpc, process: server }) => {
     if (server?.pid === undefined) throw new Error(`${id} did not start`);
-    return { id, url: http, pid: server.pid };
+    return { id, url: http, grpc, pid: server.pid };
   });
-  const urls = servers.map(({ url }) => url);
-  await generator.setUp({ nodes: urls, batches: 96, spansPerBatch, seed: 1 });
+  const addresses = servers.map(({ url, grpc }) => ({ http: url, grpc }));
+  await generator.setUp({ nodes: addresses, batches: 96, spansPerBatch, seed: 1 });
   const phases: Phase[] = [];
   const phase = async (name: string, order: LoadOrder): Promise<Phase> => {
     say(name);
@@ -97,11 +99,19 @@ async function measureAll(): Promise<BenchResult> {
   const warmUp = await generator.run({ seconds: warmUpSeconds, ingest: closed, ...idle });
   const peak = await phase(`peak, ${inFlight} in flight`, { seconds, ingest: closed, ...idle });
   const fdatasyncBetween = syncCost(directory, 100);
-  const half = { kind: 'open', exportsPerSecond: peak.load.spansPerSecond / spansPerBatch / 2 } as const;
+  for (const format of formats.filter((other) => other !== 'protobuf')) {
+    await phase(`peak as ${format}`, { seconds: short, ingest: closed, format, ...idle });
+  }
+  const perSecond = peak.load.spansPerSecond / spansPerBatch;
+  for (const times of [1, 5]) {
+    const offered = { kind: 'open', exportsPerSecond: perSecond * times } as const;
+    await phase(`offered ${times} x peak`, { seconds, ingest: offered, refusalsAreFinal: true, ...idle });
+  }
+  const half = { kind: 'open', exportsPerSecond: perSecond / 2 } as const;
   await phase('half of that, open loop', { seconds, ingest: half, ...idle });
   await phase('the same, with lookups', { seconds, ingest: half, lookupsInFlight: 3, lookupPauseMs: 50 });
-  await phase('one serial sender', { seconds: Math.min(seconds, 6), ingest: { kind: 'closed', inFlight: 1 }, ...idle });
-  await phase('lookups alone, 3 at a time', { seconds: Math.min(seconds, 6), lookupsInFlight: 3, lookupPauseMs: 0 });
+  await phase('one serial sender', { seconds: short, ingest: { kind: 'closed', inFlight: 1 }, ...idle });
+  await phase('lookups alone, 3 at a time', { seconds: short, lookupsInFlight: 3, lookupPauseMs: 0 });
   const last = await whoLeads(servers);
 
   say('waiting until the stored bytes settle');

@@ -12,6 +12,7 @@ const memorySampleMs = 250;
 export interface Server {
   readonly id: string;
   readonly url: string;
+  readonly grpc: string;
   readonly pid: number;
 }
 

@@ -81,6 +81,7 @@ export function render(result: BenchResult): string {
       .map(([id, mib]) => `${id} ${mib.toFixed(0)} MiB`)
       .join(', ')} (${result.leader} leads)`,
     `elections during the run ${result.elections}`,
+    `refused for good         ${merged((phase) => phase.load.refused)}`,
     `sent again after         ${merged((phase) => phase.load.retries)}`,
     `errors                   ${merged((phase) => phase.load.errors)}`,
     `acked but not shown      ${sum((phase) => phase.load.lookupsWrong)} of ${sum((phase) => phase.load.lookup.count).toLocaleString('en')} lookups`,

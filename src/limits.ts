@@ -34,7 +34,7 @@ export const limits = {
   /** Bytes of all requests being read, inflated and built (protocol C6). */
   admissionBytesMax: 96 * MiB,
   /** Requests are refused while the longest-waiting one has waited for a block this long: what is taken can be answered in time. */
-  queueWaitMsMax: 1_000,
+  queueWaitMsMax: 500,
   /** The headers of a request must arrive within this time, and the whole of it within the other. */
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
