@@ -146,6 +146,12 @@ export const nodeSettings = {
     parse: (text) => parseCount(text, { least: 0, most: 1_000_000 }),
     default: String(limits.linksMax),
   },
+  'fields-max': {
+    placeholder: 'NUMBER',
+    description: 'Encoded fields of one span, or of one resource with its scope, at every depth.',
+    parse: (text) => parseCount(text, { least: 100, most: 10_000_000 }),
+    default: String(limits.fieldsMax),
+  },
   'key-bytes-max': {
     placeholder: 'SIZE',
     description: 'Longest key of an attribute.',

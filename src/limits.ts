@@ -55,10 +55,12 @@ export const limits = {
   attributesMax: 1_280,
   eventsMax: 1_280,
   linksMax: 1_280,
+  /** Encoded fields of one span, or of one resource with its scope, at every depth: bounds the time that one takes. */
+  fieldsMax: 100_000,
   /** The key and the encoded value of one attribute. */
   keyBytesMax: 1 * KiB,
   valueBytesMax: 1 * MiB,
-  /** Spans of one request; those behind are rejected by partial_success. */
+  /** Spans of one request; those behind are rejected by partial_success. Twice as many resources and scopes are refused. */
   spansPerRequestMax: 100_000,
 
   /** Raw span bytes after which a block is closed even when an earlier one is still in flight. */
@@ -131,6 +133,7 @@ export const settableLimits = [
   'attributesMax',
   'eventsMax',
   'linksMax',
+  'fieldsMax',
   'keyBytesMax',
   'valueBytesMax',
   'spansPerRequestMax',

@@ -13,10 +13,13 @@ export interface SpanLimits {
   readonly attributesMax: number;
   readonly eventsMax: number;
   readonly linksMax: number;
+  /** Encoded fields of one span, or of one resource with its scope, at every depth: bounds the time that one takes. */
+  readonly fieldsMax: number;
   /** One attribute's key; at least 127, which the walk takes without a look. */
   readonly keyBytesMax: number;
   /** One attribute's value as encoded; at least 127. */
   readonly valueBytesMax: number;
+  /** Spans of one request, those with a fault included. Twice as many resources and scopes are refused as damage. */
   readonly spansPerRequestMax: number;
 }
 
@@ -28,6 +31,7 @@ export const noSpanLimits: SpanLimits = {
   attributesMax: Number.POSITIVE_INFINITY,
   eventsMax: Number.POSITIVE_INFINITY,
   linksMax: Number.POSITIVE_INFINITY,
+  fieldsMax: Number.POSITIVE_INFINITY,
   keyBytesMax: Number.POSITIVE_INFINITY,
   valueBytesMax: Number.POSITIVE_INFINITY,
   spansPerRequestMax: Number.POSITIVE_INFINITY,
@@ -42,6 +46,7 @@ export const spanFaults = [
   'attributes',
   'events',
   'links',
+  'fields',
   'key-bytes',
   'value-bytes',
   'spans-per-request',
@@ -59,6 +64,7 @@ export const limitSentences: Readonly<
     `a span, event, link, resource or scope must have at most ${attributesMax} attributes`,
   events: ({ eventsMax }) => `a span must have at most ${eventsMax} events`,
   links: ({ linksMax }) => `a span must have at most ${linksMax} links`,
+  fields: ({ fieldsMax }) => `a span, or its resource and scope, must have at most ${fieldsMax} fields at all depths`,
   'key-bytes': ({ keyBytesMax }) => `the key of an attribute must have at most ${keyBytesMax} bytes`,
   'value-bytes': ({ valueBytesMax }) => `the value of an attribute must have at most ${valueBytesMax} bytes`,
   'spans-per-request': ({ spansPerRequestMax }) =>

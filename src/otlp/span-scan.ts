@@ -57,6 +57,9 @@ export class SpanScanner {
     const view = this.#view;
     let at = start;
     let attributes = 0;
+    const checker = this.#checker;
+    // Goes back to the checker before it counts on from there.
+    let { fieldsLeft } = checker;
     this.attributes = 0;
     this.events = 0;
     this.links = 0;
@@ -67,12 +70,22 @@ export class SpanScanner {
     this.endTimeHigh = 0;
     this.endTimeLow = 0;
     while (at < end) {
+      fieldsLeft -= 1;
+      if (fieldsLeft < 0) {
+        checker.fault ??= 'fields';
+        break;
+      }
       const tag = bytes[at] as number;
       const length = at + 1 < end ? (bytes[at + 1] as number) : 0x80;
       const value = at + 2;
-      if (tag === attributesTag && length < 0x80 && length <= end - value) {
+      const isShort = length < 0x80 && length <= end - value;
+      if (tag === attributesTag && isShort) {
         const next = value + length;
-        if (!isPlainKeyValue(bytes, value, next)) this.#checker.check(keyValueTable, value, next);
+        if (!isPlainKeyValue(bytes, value, next)) {
+          checker.fieldsLeft = fieldsLeft;
+          checker.check(keyValueTable, value, next);
+          ({ fieldsLeft } = checker);
+        }
         attributes += 1;
         at = next;
       } else if (tag === startTimeTag && at + 9 <= end) {
@@ -83,19 +96,21 @@ export class SpanScanner {
         this.endTimeLow = view.getUint32(at + 1, true);
         this.endTimeHigh = view.getUint32(at + 5, true);
         at += 9;
-      } else if (length >= 0x80) at = this.#scanField(at, end);
-      else if (tag === kindTag) at = value;
-      else if (length > end - value) at = this.#scanField(at, end);
-      else if (tag === traceIdTag) {
+      } else if (tag === kindTag && length < 0x80) at = value;
+      else if (tag === traceIdTag && isShort) {
         this.traceIdAt = value;
         this.traceIdLength = length;
         at = value + length;
-      } else if (tag === spanIdTag) {
+      } else if (tag === spanIdTag && isShort) {
         this.spanIdAt = value;
         this.spanIdLength = length;
         at = value + length;
-      } else if (tag === parentSpanIdTag || tag === nameTag || tag === traceStateTag) at = value + length;
-      else at = this.#scanField(at, end);
+      } else if (isShort && (tag === parentSpanIdTag || tag === nameTag || tag === traceStateTag)) at = value + length;
+      else {
+        checker.fieldsLeft = fieldsLeft;
+        at = this.#scanField(at, end);
+        ({ fieldsLeft } = checker);
+      }
     }
     // The long ones were counted one by one.
     this.attributes += attributes;

@@ -80,10 +80,12 @@ const outerEnds = new Uint32Array(8 + 3 * anyValueDepthLimit);
 /** Checks messages inside one buffer. */
 export class StructureChecker {
   /**
-   * The first limit that was passed since this was last set to null. The check goes on behind it, because damage is worse,
-   * but does not look into a value that is nested too deep.
+   * The first limit that was passed since `begin`. The check goes on behind it, because damage is worse, but looks neither
+   * into a value that is nested too deep nor behind the last field that may be.
    */
   fault: SpanFault | null = null;
+  /** Fields that may still be looked at; what counts some of its own takes them from here. */
+  fieldsLeft = 0;
   readonly #bytes: Uint8Array;
   readonly #limits: SpanLimits;
   /** For what the fast path does not take: long varints, unknown fields, errors. */
@@ -95,6 +97,12 @@ export class StructureChecker {
     this.#bytes = bytes;
     this.#limits = limits;
     this.#reader = new WireReader(bytes);
+  }
+
+  /** Begins with what is judged as a whole: a span, or a resource with its scope. */
+  begin(): void {
+    this.fault = null;
+    this.fieldsLeft = this.#limits.fieldsMax;
   }
 
   /**
@@ -114,16 +122,26 @@ export class StructureChecker {
     let at = start;
     let level = 0;
     let anyValues = 0;
-    /** Of the message at hand that holds attributes: no such message is inside another but in the span, whose own are counted elsewhere. */
+    // One call sees one field of a message, so at most one event, link, resource or scope.
     let attributes = 0;
+    let { fieldsLeft } = this;
     for (;;) {
       while (at === innerEnd) {
-        if (level === 0) return;
+        if (level === 0) {
+          this.fieldsLeft = fieldsLeft;
+          return;
+        }
         if (inner.isAnyValue) anyValues -= 1;
         level -= 1;
         innerEnd = outerEnds[level] as number;
         inner = outerTables[level] as TagTable;
         check = inner.check;
+      }
+      fieldsLeft -= 1;
+      if (fieldsLeft < 0) {
+        this.fault ??= 'fields';
+        this.fieldsLeft = 0;
+        return;
       }
       const tag = bytes[at] as number;
       const todo = tag < 0x80 ? check[tag] : checkUnknown;
@@ -159,7 +177,6 @@ export class StructureChecker {
         attributes += 1;
         if (attributes > attributesMax) this.fault ??= 'attributes';
       }
-      if (child.holdsAttributes) attributes = 0;
       if (child.isKeyValue && anyValues < anyValueDepthMax && isPlainKeyValue(bytes, at, at + length)) {
         at += length;
         continue;

@@ -78,6 +78,8 @@ class ExportWalker {
   readonly #columns: SpanColumns;
   /** Spans met so far, accepted or not. */
   #position = 0;
+  /** Resources and scopes met so far, with spans or without. */
+  #envelopes = 0;
   #rejectedCount = 0;
   #firstReason: string | null = null;
   readonly #byFault = new Map<SpanFault, number>();
@@ -116,7 +118,8 @@ class ExportWalker {
   *#walkResourceSpans(): Generator<void, void, void> {
     const reader = this.#reader;
     const start = reader.at;
-    this.#checker.fault = null;
+    this.#countEnvelope();
+    this.#checker.begin();
     const resourcePart = yield* this.#takePart(resourceSpansTable);
     const resourceFault = this.#checker.fault;
     reader.at = start;
@@ -135,7 +138,8 @@ class ExportWalker {
   *#walkScopeSpans(resourcePart: Uint8Array, resourceFault: SpanFault | null): Generator<void, void, void> {
     const reader = this.#reader;
     const start = reader.at;
-    this.#checker.fault = null;
+    this.#countEnvelope();
+    this.#checker.begin();
     const scopePart = yield* this.#takePart(scopeSpansTable);
     const isLarge = resourcePart.length + scopePart.length > this.#limits.spanBytesMax;
     // A block holds resource and scope with even one span of theirs.
@@ -177,6 +181,7 @@ class ExportWalker {
       const fieldStart = reader.at;
       reader.skip(reader.readTag());
       if (this.#isPauseDue()) yield;
+      if (this.#checker.fault === 'fields') continue;
       // What is too large is refused with all its spans, so nobody will read it: not looked into.
       if (reader.at - fieldStart <= this.#limits.spanBytesMax) this.#checker.check(table, fieldStart, reader.at);
       if (fieldStart !== pieceEnd) {
@@ -207,28 +212,34 @@ class ExportWalker {
   #walkSpan(sharedFault: SpanFault | null): void {
     const reader = this.#reader;
     const { at: start, end } = reader;
-    const isTooLarge = end - start > this.#limits.spanBytesMax;
-    this.#checker.fault = null;
-    if (!isTooLarge) this.#scanner.scan(start, end);
     reader.at = end;
-    const fault = isTooLarge ? 'span-bytes' : this.#spanFault(sharedFault);
+    const fault = this.#faultUnseen(end - start) ?? this.#faultSeen(start, end, sharedFault);
     if (fault === null) this.#columns.add(this.#groups.length, start, end, this.#scanner);
     else this.#reject(fault, fault === sharedFault);
     this.#position += 1;
   }
 
-  /** Why the span just scanned must be rejected; null when nothing is wrong with it. */
-  #spanFault(sharedFault: SpanFault | null): SpanFault | null {
+  /** Why a span must be rejected without a look into it; null when it has to be looked into. */
+  #faultUnseen(bytes: number): SpanFault | null {
+    if (this.#position >= this.#limits.spansPerRequestMax) return 'spans-per-request';
+    return bytes > this.#limits.spanBytesMax ? 'span-bytes' : null;
+  }
+
+  /** Why the span must be rejected; null when nothing is wrong with it. */
+  #faultSeen(start: number, end: number, sharedFault: SpanFault | null): SpanFault | null {
     const limits = this.#limits;
+    this.#checker.begin();
+    this.#scanner.scan(start, end);
     const { traceIdAt, traceIdLength, spanIdAt, spanIdLength, attributes, events, links } = this.#scanner;
-    if (traceIdLength !== traceIdBytes || this.#isZero(traceIdAt, traceIdBytes)) return 'trace-id';
-    if (spanIdLength !== spanIdBytes || this.#isZero(spanIdAt, spanIdBytes)) return 'span-id';
-    if (this.#checker.fault !== null) return this.#checker.fault;
     if (attributes > limits.attributesMax) return 'attributes';
     if (events > limits.eventsMax) return 'events';
     if (links > limits.linksMax) return 'links';
-    if (sharedFault !== null) return sharedFault;
-    return this.#columns.length === limits.spansPerRequestMax ? 'spans-per-request' : null;
+    // Ids behind the last field that was looked at are not missing.
+    if (this.#checker.fault === 'fields') return 'fields';
+    if (traceIdLength !== traceIdBytes || this.#isZero(traceIdAt, traceIdBytes)) return 'trace-id';
+    if (spanIdLength !== spanIdBytes || this.#isZero(spanIdAt, spanIdBytes)) return 'span-id';
+    if (this.#checker.fault !== null) return this.#checker.fault;
+    return sharedFault;
   }
 
   #reject(fault: SpanFault, isShared: boolean): void {
@@ -251,6 +262,14 @@ class ExportWalker {
         return isShared && fault !== 'shared-bytes' ? `in its resource or scope ${sentence}` : sentence;
       }
     }
+  }
+
+  /** A request of nothing but empty envelopes would cost more than one full of spans. */
+  #countEnvelope(): void {
+    this.#envelopes += 1;
+    const envelopesMax = 2 * this.#limits.spansPerRequestMax;
+    if (this.#envelopes > envelopesMax)
+      throw new WireError(`there are more than ${envelopesMax} resources and scopes`, this.#reader.at);
   }
 
   /** True about every `pauseEveryBytes`: then the caller yields. */

@@ -265,6 +265,60 @@ describe('a faulty span is rejected alone', () => {
     expect([spanCount, [...rejected.byFault]]).toEqual([1, [['attributes', 1]]]);
   });
 
+  describe('fields of one span, at every depth', () => {
+    const few = { ...limits, fieldsMax: 20 };
+    const good = spanFields();
+    const rows: [string, (count: number) => Uint8Array][] = [
+      ['unknown ones', (count) => spanFields(...Array.from({ length: count }, () => varintField(99, 1)))],
+      [
+        'in an event',
+        (count) =>
+          spanFields(
+            messageField(
+              11,
+              Array.from({ length: count }, () => varintField(99, 1)),
+            ),
+          ),
+      ],
+      [
+        'in a value',
+        (count) =>
+          spanFields(
+            attributeOf(
+              messageField(
+                5,
+                Array.from({ length: count }, () => varintField(99, 1)),
+              ),
+            ),
+          ),
+      ],
+      [
+        'before the ids',
+        (count) => Buffer.concat([...Array.from({ length: count }, () => varintField(99, 1)), spanFields()]),
+      ],
+    ];
+    test.each(rows)('%s: too many reject it, and nothing behind them is looked at', (_, span) => {
+      expect(walk(exportOf(span(5), good), few).spanCount).toBe(2);
+      const { spanCount, rejected } = walk(exportOf(span(30), good), few);
+      expect([spanCount, [...rejected.byFault]]).toEqual([1, [['fields', 1]]]);
+    });
+
+    test.each([1, 2])('of a resource or scope reject the spans under it', (level) => {
+      const unknown = Array.from({ length: 30 }, () => varintField(99, 1));
+      const scope = messageField(2, [...(level === 2 ? unknown : []), bytesField(2, good)]);
+      const request = messageField(1, [...(level === 1 ? unknown : []), scope]);
+      const { spanCount, rejected } = walk(Buffer.concat([request, exportOf(good)]), few);
+      expect([spanCount, [...rejected.byFault]]).toEqual([1, [['fields', 1]]]);
+    });
+  });
+
+  test('more resources and scopes than a request may have are damage, empty or not', () => {
+    const few = { ...limits, spansPerRequestMax: 2 };
+    const empty = Buffer.of(0x0a, 0);
+    expect(walk(Buffer.concat([empty, empty, empty, empty]), few).spanCount).toBe(0);
+    expect(() => walk(Buffer.concat([empty, empty, empty, empty, empty]), few)).toThrow('more than 4 resources');
+  });
+
   test('a long walk pauses, and finds the same', () => {
     const request = exportOf(...Array.from({ length: 20_000 }, () => spanFields()));
     const job = walkingExport(request, limits);
