@@ -13,8 +13,14 @@ export interface FoundInput extends Finding {
   readonly after: number;
 }
 
-/** Findings after which a target is left alone: there is enough to look at. */
-const kindsMax = 8;
+export interface CampaignOptions {
+  readonly seed: number;
+  /** Inputs to begin with. */
+  readonly corpus: readonly Uint8Array[];
+  /** Findings of so many kinds end the campaign. */
+  readonly kindsMax: number;
+}
+
 /** Of this many inputs one is made from nothing; the others are changed copies. */
 const generatedOneIn = 4;
 
@@ -28,9 +34,11 @@ export class Campaign {
   readonly findings: FoundInput[] = [];
   readonly #random: SeededRandom;
   readonly #pool: Pool;
+  readonly #kindsMax: number;
 
-  constructor(target: Target, seed: number, corpus: readonly Uint8Array[]) {
+  constructor(target: Target, { seed, corpus, kindsMax }: CampaignOptions) {
     this.target = target;
+    this.#kindsMax = kindsMax;
     this.#random = new SeededRandom(seed);
     this.#pool = new Pool(corpus);
   }
@@ -41,7 +49,7 @@ export class Campaign {
   }
 
   get isOver(): boolean {
-    return this.findings.length >= kindsMax;
+    return this.findings.length >= this.#kindsMax;
   }
 
   /** Judges `count` more inputs, or fewer when the campaign is over. */
@@ -59,7 +67,7 @@ export class Campaign {
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
     if (finding === null) {
       // A change of what is refused is mostly refused again.
-      if (outcome !== 'refused') this.#pool.offer(input, shape);
+      if (outcome === 'accepted') this.#pool.offer(input, shape);
     } else if (!this.findings.some(({ kind }) => kind === finding.kind)) {
       const small = shrink(
         this.target,

@@ -84,6 +84,7 @@ const sink = new ByteSink();
 const traceIds = [1, 2, 3].map((seed) => Buffer.alloc(16, seed));
 const spanIds = [1, 2, 3, 4, 5].map((seed) => Buffer.alloc(8, seed));
 const longTexts = [126, 127, 128, 129, 300].map((length) => Buffer.alloc(length, 'long text '));
+const hugeText = Buffer.alloc(16_384, 'huge');
 const texts = ['', 'a', 'key', 'http.route', 'GET /cart/{id}', 'größer', '漢字 🜁', 'tab\tquote"\\'].map((text) =>
   Buffer.from(text),
 );
@@ -91,7 +92,7 @@ const notUtf8 = [Buffer.from([0xff, 0xfe]), Buffer.from([0xed, 0xa0, 0x80]), Buf
 
 /** One export: most are well-formed, some hold faults of single spans, none is longer than a few KiB. */
 export function generateExport(random: SeededRandom): Uint8Array {
-  const budget = { fields: random.below(20) === 0 ? 200 : 30 };
+  const budget = { fields: random.below(20) === 0 ? 100 : 20 };
   writeMessage(requestPlan, random, budget);
   return sink.take();
 }
@@ -184,6 +185,8 @@ function writeBytes(tag: number, value: Uint8Array): void {
 
 function pickText(random: SeededRandom): Uint8Array {
   const kind = random.below(60);
+  // A length of three bytes, and of two bytes around it.
+  if (kind === 2 && random.below(200) === 0) return hugeText;
   if (kind === 0) return random.pick(longTexts);
   return kind === 1 ? random.pick(notUtf8) : random.pick(texts);
 }

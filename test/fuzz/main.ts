@@ -2,6 +2,7 @@
  * `make fuzz` throws random and damaged messages at pairs of decoders that must agree, for FOR=60 seconds or INPUTS=n
  * inputs each, with a fresh SEED unless one is given, at all targets or TARGET=wire. Exit code 1 with a finding.
  */
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Campaign } from './campaign.ts';
 import { corpusOf, readInput } from './corpus.ts';
@@ -27,6 +28,9 @@ const { values } = parseArgs({
     inputs: { type: 'string' },
     seconds: { type: 'string' },
     replay: { type: 'string' },
+    // Kinds of findings after which a target is left alone: there is enough to look at.
+    kinds: { type: 'string', default: '8' },
+    findings: { type: 'string', default: join(import.meta.dirname, 'findings') },
   },
 });
 
@@ -68,11 +72,12 @@ function runOne(campaign: Campaign, { inputs, seconds }: Bounds): number {
 
 async function main(): Promise<void> {
   const names = chosenTargets();
+  const kindsMax = numberOf('kinds', values.kinds);
   if (values.replay !== undefined) {
     const input = readInput(values.replay);
     const runs = [];
     for (const name of names) {
-      const campaign = new Campaign(await targets[name](), 1, []);
+      const campaign = new Campaign(await targets[name](), { seed: 1, corpus: [], kindsMax });
       campaign.judge(input);
       runs.push({ campaign, seconds: 0 });
     }
@@ -87,7 +92,7 @@ async function main(): Promise<void> {
   const runs = [];
   for (const name of names) {
     const corpus = corpusOf(name).map((file) => file.input);
-    const campaign = new Campaign(await targets[name](), seed, corpus);
+    const campaign = new Campaign(await targets[name](), { seed, corpus, kindsMax });
     runs.push({ campaign, seconds: runOne(campaign, { inputs, seconds: (seconds * shares[name]) / sum }) });
   }
   conclude(runs);
@@ -97,7 +102,7 @@ function conclude(runs: readonly { readonly campaign: Campaign; readonly seconds
   process.stdout.write(`${tableOf(runs)}\n`);
   for (const { campaign } of runs) {
     for (const finding of campaign.findings) {
-      process.stdout.write(`\n${keepFinding(campaign.target.name, finding)}\n`);
+      process.stdout.write(`\n${keepFinding(values.findings, campaign.target.name, finding)}\n`);
       process.exitCode = 1;
     }
   }

@@ -6,7 +6,7 @@ import { mutateBytes, reduceBytes, replaced } from './mutate-bytes.ts';
 import { pickSpot, withField, type Spot } from './wire-spot.ts';
 
 /** Larger inputs find nothing that smaller ones do not, more slowly. */
-const inputBytesMax = 8_192;
+const inputBytesMax = 1_536;
 const sink = new ByteSink();
 const noBytes = new Uint8Array(0);
 
@@ -63,6 +63,13 @@ const changes: readonly FieldChange[] = [
     if ((spot.tag & 7) !== 2) return fieldOf(bytes, spot);
     sink.varint(spot.tag);
     sink.varint(spot.end - spot.valueStart, random.pick([1, 2, 3, 4, 5]));
+    sink.bytes(valueOf(bytes, spot));
+    return sink.take();
+  },
+  function wrongLength(bytes, spot, _other, random) {
+    if ((spot.tag & 7) !== 2) return fieldOf(bytes, spot);
+    sink.varint(spot.tag);
+    sink.varint(Math.max(0, spot.end - spot.valueStart + random.pick([-3, -2, -1, -1, 1, 1, 2, 3])));
     sink.bytes(valueOf(bytes, spot));
     return sink.take();
   },

@@ -32,7 +32,7 @@ export type ReferenceMessage = protobuf.Message & { readonly $unknowns?: readonl
 export function decodeReference(type: protobuf.Type, bytes: Uint8Array): ReferenceMessage {
   const reader = protobuf.Reader.create(bytes);
   reader.discardUnknown = false;
-  return type.decode(reader) as ReferenceMessage;
+  return type.decode(reader);
 }
 
 /** Groups inside one another in one unknown field; 0 when it is none. */

@@ -5,7 +5,6 @@ import { join, relative } from 'node:path';
 import type { Campaign, FoundInput } from './campaign.ts';
 import type { TargetName } from './target.ts';
 
-const findingsFolder = join(import.meta.dirname, 'findings');
 const columns = ['target', 'inputs', 'a second', 'accepted', 'refused', 'differences', 'findings'] as const;
 
 /** One line for each target, and below it the known differences by name. */
@@ -33,13 +32,13 @@ function differencesOf({ outcomes }: Campaign): [string, number][] {
   return [...outcomes].filter(([name]) => !plain.has(name)).sort(([, a], [, b]) => b - a);
 }
 
-/** Writes the finding to a file and returns what there is to say about it. */
-export function keepFinding(target: TargetName, { kind, detail, input, after }: FoundInput): string {
+/** Writes the finding to a file in `folder` and returns what there is to say about it. */
+export function keepFinding(folder: string, target: TargetName, { kind, detail, input, after }: FoundInput): string {
   const hex = Buffer.from(input).toString('hex');
   const slug = kind.replaceAll(/[^a-z0-9]+/gi, '-').slice(0, 48);
   const name = `${target}-${slug}-${createHash('sha256').update(input).digest('hex').slice(0, 8)}.hex`;
-  mkdirSync(findingsFolder, { recursive: true });
-  const path = join(findingsFolder, name);
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, name);
   writeFileSync(path, `# ${kind}\n${hex}\n`);
   const replay = `node test/fuzz/main.ts --target ${target} --replay ${relative(process.cwd(), path)}`;
   return `finding in ${target} after ${grouped(after)} inputs: ${kind}\n  ${detail}\n  ${hex || '(no bytes)'}\n  ${replay}`;

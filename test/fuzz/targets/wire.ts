@@ -40,6 +40,10 @@ const strictnesses: readonly {
   },
 ];
 
+const outOfSight = 'damage inside what a limit rejects';
+/** All the ways in which the two may differ. */
+export const knownDifferences: readonly string[] = [...strictnesses.map(({ name }) => name), outOfSight];
+
 /** Limits that small inputs reach. What is not named here no small input reaches anyway. */
 const tightLimits = {
   ...limits,
@@ -97,13 +101,13 @@ function judgeUnder(
     return { outcome: 'finding', shape, finding: { kind, detail: walked.message } };
   }
   const { spanCount, rejected, groups } = walked;
-  const shape = `${Math.min(spanCount, 6)} ${Math.min(rejected.count, 4)} ${Math.min(groups.length, 4)} ${size} ${classOf(rejected.firstReason ?? '')}`;
+  const shape = `${Math.min(spanCount, 6)} ${Math.min(rejected.count, 4)} ${Math.min(groups.length, 4)} ${size} ${rejected.firstReason === null ? '' : classOf(rejected.firstReason)}`;
   if (traces !== null)
     return { outcome: 'accepted', shape, finding: differenceOf(request, walked, spans, underLimits) };
   // Limits bound how far the walk looks into what it rejects. The damage must lie there, and in nothing that is stored.
   const isOutOfSight = walkOrRefusal(request, looseLimits) instanceof WireError;
   if (isOutOfSight && decodeTraces(storedSpans(request, walked)) !== null)
-    return { outcome: 'damage inside what a limit rejects', shape, finding: null };
+    return { outcome: outOfSight, shape, finding: null };
   return {
     outcome: 'finding',
     shape,
