@@ -5,8 +5,6 @@
 import { decodeReference, groupDepthOf, referenceType, type ReferenceMessage } from './reference-schema.ts';
 
 export interface ReferenceSpan {
-  /** Spans before it in the request. */
-  readonly position: number;
   /** The span message is request[start, end). */
   readonly start: number;
   readonly end: number;
@@ -23,12 +21,11 @@ export interface ReferenceGroup {
 
 /** What limits are about. */
 export interface Measures {
-  /** AnyValues inside one another. */
+  /** AnyValues inside one another, and the groups in unknown fields inside them. */
   readonly depth: number;
-  /** The same, and the groups in unknown fields inside them. */
-  readonly depthWithGroups: number;
   /** Attributes of one message at most. */
   readonly attributes: number;
+  readonly keyBytes: number;
 }
 
 interface Integer64 {
@@ -40,6 +37,7 @@ interface AnyValue extends ReferenceMessage {
   readonly kvlistValue?: ReferenceMessage & { readonly values: readonly KeyValue[] };
 }
 interface KeyValue extends ReferenceMessage {
+  readonly key: Uint8Array;
   readonly value?: AnyValue;
 }
 interface Attributed extends ReferenceMessage {
@@ -99,7 +97,7 @@ export function spansOf(request: Uint8Array, traces: TracesData): ReferenceSpan[
       scope.spans.forEach((content, at) => {
         const bytes = inner.children[at] ?? new Uint8Array(0);
         const start = bytes.byteOffset - request.byteOffset;
-        spans.push({ position: spans.length, start, end: start + bytes.length, content, group });
+        spans.push({ start, end: start + bytes.length, content, group });
       });
     });
   });
@@ -118,8 +116,8 @@ export function measuresOf(span: SpanContent): Measures {
 
 class Measure implements Measures {
   depth = 0;
-  depthWithGroups = 0;
   attributes = 0;
+  keyBytes = 0;
 
   attributed(message: Attributed): void {
     this.message(message, 0);
@@ -128,18 +126,17 @@ class Measure implements Measures {
   }
 
   message({ $unknowns }: ReferenceMessage, depth: number): void {
-    for (const unknown of $unknowns ?? [])
-      this.depthWithGroups = Math.max(this.depthWithGroups, depth + groupDepthOf(unknown));
+    for (const unknown of $unknowns ?? []) this.depth = Math.max(this.depth, depth + groupDepthOf(unknown));
   }
 
   #keyValue(keyValue: KeyValue, depth: number): void {
     this.message(keyValue, depth);
+    this.keyBytes = Math.max(this.keyBytes, keyValue.key.length);
     if (keyValue.value) this.#value(keyValue.value, depth + 1);
   }
 
   #value(value: AnyValue, depth: number): void {
     this.depth = Math.max(this.depth, depth);
-    this.depthWithGroups = Math.max(this.depthWithGroups, depth);
     this.message(value, depth);
     if (value.arrayValue) {
       this.message(value.arrayValue, depth);

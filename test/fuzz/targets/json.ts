@@ -1,7 +1,7 @@
 /**
- * OTLP JSON. An input is text, or protobuf when the walk finds spans in it. Text is decoded or refused with a JsonError, by every decoder
- * alike; what was decoded is walked without damage and is canonical: to JSON and back gives the same bytes. Spans as the
- * store keeps them give JSON that is decoded, and the same JSON again.
+ * OTLP JSON. An input is text, or protobuf when the walk finds spans in it. Text is decoded or refused with a JsonError,
+ * by every decoder alike; what was decoded is walked without damage and is canonical: to JSON and back gives the same
+ * bytes. Spans as the store keeps them give JSON that is decoded, and the same JSON again.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { limits } from '../../../src/limits.ts';
@@ -50,7 +50,7 @@ export const jsonTarget: Target = {
   },
 };
 
-/** JSON begins with a brace or with space, and no export begins like that: 0x7b is no tag of its schema, nor is a space. */
+/** Texts here begin with a brace. As a tag that would begin a group, so no export made here begins like that. */
 function isText(input: Uint8Array): boolean {
   return input[0] === 0x7b;
 }

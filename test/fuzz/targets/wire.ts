@@ -4,13 +4,14 @@
  * that a limit or a wrong id forbids. Where they may differ is listed here, each with its proof; all else is a finding.
  */
 import { limits } from '../../../src/limits.ts';
+import { noSpanLimits, type SpanLimits } from '../../../src/otlp/span-fault.ts';
 import { walkExport, type WalkedExport } from '../../../src/otlp/walk.ts';
 import { WireError } from '../../../src/otlp/wire.ts';
 import { generateExport } from '../generate-export.ts';
 import { mutateWire, reduceWire } from '../mutate-wire.ts';
 import { decodeTraces, spansOf, tracesType, type ReferenceSpan, type TracesData } from '../reference-export.ts';
 import { hasDeepGroup, hasWrongWireType } from '../reference-schema.ts';
-import { faultsOf, isReasonTrue, type SpanLimits } from '../span-faults.ts';
+import { faultsOf, isReasonTrue } from '../span-faults.ts';
 import { storedSpans } from '../stored-spans.ts';
 import type { Finding, Target, Verdict } from '../target.ts';
 
@@ -44,27 +45,16 @@ const outOfSight = 'damage inside what a limit rejects';
 /** All the ways in which the two may differ. */
 export const knownDifferences: readonly string[] = [...strictnesses.map(({ name }) => name), outOfSight];
 
-/** Limits that small inputs reach. What is not named here no small input reaches anyway. */
-const tightLimits = {
-  ...limits,
-  spanBytesMax: 160,
+/** Limits that small inputs reach. */
+const tightLimits: SpanLimits = {
+  spanBytesMax: 300,
   anyValueDepthMax: 2,
-  attributesMax: 3,
+  attributesMax: 2,
   eventsMax: 1,
   linksMax: 1,
-  spansPerRequestMax: 4,
-};
-/** No limits but on the depth, which needs memory: with these the walk looks at every byte. */
-const looseLimits = {
-  ...limits,
-  spanBytesMax: Number.POSITIVE_INFINITY,
-  anyValueDepthMax: 1_000,
-  attributesMax: Number.POSITIVE_INFINITY,
-  eventsMax: Number.POSITIVE_INFINITY,
-  linksMax: Number.POSITIVE_INFINITY,
-  keyBytesMax: Number.POSITIVE_INFINITY,
-  valueBytesMax: Number.POSITIVE_INFINITY,
-  spansPerRequestMax: Number.POSITIVE_INFINITY,
+  keyBytesMax: 127,
+  valueBytesMax: 127,
+  spansPerRequestMax: 3,
 };
 
 export const wireTarget: Target = {
@@ -101,11 +91,11 @@ function judgeUnder(
     return { outcome: 'finding', shape, finding: { kind, detail: walked.message } };
   }
   const { spanCount, rejected, groups } = walked;
-  const shape = `${Math.min(spanCount, 6)} ${Math.min(rejected.count, 4)} ${Math.min(groups.length, 4)} ${size} ${rejected.firstReason === null ? '' : classOf(rejected.firstReason)}`;
+  const shape = `${Math.min(spanCount, 6)} ${Math.min(rejected.count, 4)} ${Math.min(groups.length, 4)} ${size} ${[...rejected.byFault.keys()].join(' ')}`;
   if (traces !== null)
     return { outcome: 'accepted', shape, finding: differenceOf(request, walked, spans, underLimits) };
   // Limits bound how far the walk looks into what it rejects. The damage must lie there, and in nothing that is stored.
-  const isOutOfSight = walkOrRefusal(request, looseLimits) instanceof WireError;
+  const isOutOfSight = walkOrRefusal(request, noSpanLimits) instanceof WireError;
   if (isOutOfSight && decodeTraces(storedSpans(request, walked)) !== null)
     return { outcome: outOfSight, shape, finding: null };
   return {
@@ -149,9 +139,12 @@ function differenceOf(
   const { spanCount, rejected, spans } = walked;
   if (spanCount + rejected.count !== expected.length)
     return { kind: 'another number of spans', detail: `${spanCount} + ${rejected.count}, not ${expected.length}` };
+  const counted = [...rejected.byFault.values()].reduce((sum, count) => sum + count, 0);
+  if (counted !== rejected.count)
+    return { kind: 'another number of faults', detail: `${counted}, not ${rejected.count}` };
   let row = 0;
   for (const [position, span] of expected.entries()) {
-    const faults = faultsOf(span, underLimits);
+    const faults = faultsOf(span, underLimits, row);
     if (row < spanCount && spans.start[row] === span.start) {
       if (faults.certain.length > 0)
         return { kind: 'a faulty span is accepted', detail: `span ${position}: ${faults.certain.join(', ')}` };
