@@ -27,13 +27,14 @@ export const framesTarget: Target = {
   generate: (random) => random.pick(samples),
   mutate(input, other, random) {
     let changed = input;
-    for (let left = random.pick([1, 1, 2, 3]); left > 0; left -= 1) changed = mutateBytes(changed, other, random);
-    // Most damage must pass the checksum, or nothing behind it is tried.
-    return random.below(8) === 0 ? changed : sealed(changed, random);
+    for (let left = random.pick([1, 1, 2, 3]); left > 0; left -= 1)
+      changed = random.below(4) === 0 ? mutateBytes(changed, other, random) : mutateFrame(changed, other, random);
+    return changed;
   },
-  reduce: (input, random) => {
-    const smaller = reduceBytes(input, random);
-    return random.below(2) === 0 ? smaller : sealed(smaller, random);
+  reduce(input, random) {
+    const frame = partsOf(input);
+    if (frame === null || random.below(2) === 0) return reduceBytes(input, random);
+    return frameOf(reduceBytes(frame.header, random), frame.body);
   },
   judge(stream) {
     const whole = read([stream]);
@@ -45,8 +46,9 @@ export const framesTarget: Target = {
     const finding = isDeepStrictEqual(whole, cut)
       ? differenceOf(whole.messages)
       : { kind: 'another reading of a stream in two pieces', detail: `${whole.refusal} | ${cut.refusal}` };
-    const outcome = finding === null ? (whole.refusal === null ? 'accepted' : 'refused') : 'finding';
-    return { outcome, shape, finding };
+    if (finding !== null) return { outcome: 'finding', shape, finding };
+    const isWaiting = whole.refusal === null && whole.messages.length === 0;
+    return { outcome: isWaiting ? 'no whole frame' : whole.refusal === null ? 'accepted' : 'refused', shape, finding };
   },
 };
 
@@ -77,17 +79,37 @@ function differenceOf(messages: readonly PeerMessage[]): Finding | null {
   return null;
 }
 
-/** The first frame with lengths that fit, mostly, and a checksum that does. */
-function sealed(stream: Uint8Array, random: SeededRandom): Uint8Array {
-  if (stream.length <= prefixBytes) return stream;
-  const frame = new Uint8Array(stream);
+/** A change of the header or the body, with lengths and checksum that fit: what is behind them must be tried as well. */
+function mutateFrame(stream: Uint8Array, other: Uint8Array, random: SeededRandom): Uint8Array {
+  const frame = partsOf(stream);
+  if (frame === null) return mutateBytes(stream, other, random);
+  const { header, body } = frame;
+  const theirs = partsOf(other)?.header ?? other;
+  if (body.length > 0 && random.below(4) === 0) return frameOf(header, mutateBytes(body, other, random));
+  return frameOf(mutateBytes(header, theirs, random), body);
+}
+
+interface Parts {
+  readonly header: Uint8Array;
+  /** All that is behind the header. */
+  readonly body: Uint8Array;
+}
+
+/** The stream as one frame, or null when not even its header is whole. */
+function partsOf(stream: Uint8Array): Parts | null {
+  if (stream.length <= prefixBytes) return null;
+  const headerEnd = prefixBytes + new DataView(stream.buffer, stream.byteOffset).getUint32(4);
+  if (headerEnd > stream.length) return null;
+  return { header: stream.subarray(prefixBytes, headerEnd), body: stream.subarray(headerEnd) };
+}
+
+function frameOf(header: Uint8Array, body: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(prefixBytes + header.length + body.length);
   const view = new DataView(frame.buffer);
-  if (random.below(4) > 0) {
-    const headerBytes = Math.min(view.getUint32(4), frame.length - prefixBytes);
-    view.setUint32(4, headerBytes);
-    view.setUint32(0, frame.length - prefixBytes - headerBytes);
-  }
-  const headerEnd = Math.min(frame.length, prefixBytes + view.getUint32(4));
-  view.setUint32(8, crc32(frame.subarray(prefixBytes, headerEnd), crc32(frame.subarray(0, 8))));
+  view.setUint32(0, body.length);
+  view.setUint32(4, header.length);
+  view.setUint32(8, crc32(header, crc32(frame.subarray(0, 8))));
+  frame.set(header, prefixBytes);
+  frame.set(body, prefixBytes + header.length);
   return frame;
 }
