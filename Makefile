@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help install check format test unit sim system bench demo docs
+.PHONY: help install check format test unit sim fuzz system bench demo docs
 
 help: ## what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ system: install ## the tests with real processes alone
 
 sim: install ## the simulator: SEED=n for one run, SEEDS=n for many
 	@node test/sim/main.ts $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
+
+fuzz: install ## decoders against one another for a minute: FOR=seconds or INPUTS=n, SEED=n, TARGET=wire|json|merge|frames
+	@node test/fuzz/main.ts $(if $(TARGET),--target $(TARGET)) $(if $(SEED),--seed $(SEED)) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(FOR),--seconds $(FOR))
 
 bench: install ## acked spans a second, latencies and costs on this machine
 	@node bench/main.ts

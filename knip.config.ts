@@ -7,6 +7,7 @@ const config: KnipConfig = {
     'cluster/*.ts!',
     'bench/main.ts',
     'demo/main.ts',
+    'test/fuzz/main.ts',
     'test/sim/main.ts',
     'test/tooling/*.ts',
     // Loaded by --import.
