@@ -63,9 +63,9 @@ export const plantedDecoderBugs: readonly PlantedDecoderBug[] = [
     name: 'the second of two trace ids is not seen',
     target: 'wire',
     file: spanScan,
-    find: 'else if (tag === traceIdTag) {',
+    find: 'else if (tag === traceIdTag && isShort) {',
     replace:
-      'else if (tag === traceIdTag && this.traceIdLength > 0) at = value + length;\n      else if (tag === traceIdTag) {',
+      'else if (tag === traceIdTag && isShort && this.traceIdLength > 0) at = value + length;\n      else if (tag === traceIdTag && isShort) {',
     inputs: 20_000,
     caughtBy: /another trace id|a wrong reason|a good span is rejected|a faulty span is accepted/,
   },

@@ -11,6 +11,7 @@ const sentences: Readonly<Record<SpanFault, RegExp>> = {
   attributes: /must have at most \d+ attributes/,
   events: /must have at most \d+ events/,
   links: /must have at most \d+ links/,
+  fields: /must have at most \d+ fields at all depths/,
   'key-bytes': /the key of an attribute must have/,
   'value-bytes': /the value of an attribute must have/,
   'spans-per-request': /a request must have at most \d+ spans/,
@@ -23,8 +24,8 @@ export interface SpanFaults {
   readonly possible: readonly SpanFault[];
 }
 
-/** What is wrong with `span` under `limits` when `acceptedBefore` spans of its request were accepted. */
-export function faultsOf(span: ReferenceSpan, limits: SpanLimits, acceptedBefore: number): SpanFaults {
+/** What is wrong with `span` under `limits` when `before` spans of its request stand before it. */
+export function faultsOf(span: ReferenceSpan, limits: SpanLimits, before: number): SpanFaults {
   const certain: SpanFault[] = [];
   const possible: SpanFault[] = [];
   const { content, group } = span;
@@ -41,12 +42,14 @@ export function faultsOf(span: ReferenceSpan, limits: SpanLimits, acceptedBefore
   if (content.events.length > limits.eventsMax) certain.push('events');
   if (content.links.length > limits.linksMax) certain.push('links');
   if (Math.max(own.keyBytes, shared.keyBytes) > limits.keyBytesMax) certain.push('key-bytes');
-  if (acceptedBefore >= limits.spansPerRequestMax) certain.push('spans-per-request');
+  if (before >= limits.spansPerRequestMax) certain.push('spans-per-request');
   // Two resources were merged into one, and so may have been their attributes.
   if (shared.attributes > limits.attributesMax) possible.push('attributes');
   // An earlier key or value may have been longer than the last one, which counts.
   if (Math.max(bytes, sharedBytes) > limits.keyBytesMax) possible.push('key-bytes');
   if (Math.max(bytes, sharedBytes) > limits.valueBytesMax) possible.push('value-bytes');
+  // protobufjs does not say how many fields it read; each takes a byte at least.
+  if (Math.max(bytes, sharedBytes) > limits.fieldsMax) possible.push('fields');
   return { certain, possible };
 }
 

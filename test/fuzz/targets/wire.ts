@@ -19,7 +19,7 @@ import type { Finding, Target, Verdict } from '../target.ts';
 const strictnesses: readonly {
   readonly name: string;
   readonly sentence: RegExp;
-  proves(request: Uint8Array, traces: TracesData): boolean;
+  proves(request: Uint8Array, traces: TracesData, underLimits: SpanLimits): boolean;
 }[] = [
   {
     // For protobuf such a field is unknown; the OTLP collector refuses it too.
@@ -39,6 +39,14 @@ const strictnesses: readonly {
     sentence: /groups are nested deeper than 100/,
     proves: (_request, traces) => hasDeepGroup(tracesType, traces, 100),
   },
+  {
+    name: 'strict: too many resources and scopes',
+    sentence: /there are more than \d+ resources and scopes/,
+    proves: (_request, { resourceSpans }, { spansPerRequestMax }) => {
+      const scopes = resourceSpans.reduce((sum, { scopeSpans }) => sum + scopeSpans.length, 0);
+      return resourceSpans.length + scopes > 2 * spansPerRequestMax;
+    },
+  },
 ];
 
 const outOfSight = 'damage inside what a limit rejects';
@@ -52,10 +60,14 @@ const tightLimits: SpanLimits = {
   attributesMax: 2,
   eventsMax: 1,
   linksMax: 1,
+  fieldsMax: limits.fieldsMax,
   keyBytesMax: 127,
   valueBytesMax: 127,
   spansPerRequestMax: 3,
 };
+
+/** Few enough fields to stop in the middle of most spans. */
+const fewFields: SpanLimits = { ...limits, fieldsMax: 12 };
 
 export const wireTarget: Target = {
   name: 'wire',
@@ -68,8 +80,9 @@ export const wireTarget: Target = {
     const verdict = judgeUnder(limits, request, traces, spans);
     // A matter of the input alone, so that a finding is found again.
     if (verdict.finding !== null || request.length % 3 > 0) return verdict;
-    const tight = judgeUnder(tightLimits, request, traces, spans);
-    return { ...verdict, shape: `${verdict.shape} ${tight.shape}`, finding: tight.finding };
+    const tight = judgeUnder(request.length % 2 === 0 ? tightLimits : fewFields, request, traces, spans);
+    const outcome = verdict.outcome === 'accepted' ? tight.outcome : verdict.outcome;
+    return { outcome, shape: `${verdict.shape} ${tight.shape}`, finding: tight.finding };
   },
 };
 
@@ -86,7 +99,7 @@ function judgeUnder(
     const shape = `${classOf(walked.message)} ${size} ${relative} ${request[walked.offset]}`;
     if (traces === null) return { outcome: 'refused', shape, finding: null };
     const strictness = strictnesses.find(({ sentence }) => sentence.test(walked.message));
-    if (strictness?.proves(request, traces)) return { outcome: strictness.name, shape, finding: null };
+    if (strictness?.proves(request, traces, underLimits)) return { outcome: strictness.name, shape, finding: null };
     const kind = `refused by the walk alone: ${classOf(walked.message)}`;
     return { outcome: 'finding', shape, finding: { kind, detail: walked.message } };
   }
@@ -144,7 +157,7 @@ function differenceOf(
     return { kind: 'another number of faults', detail: `${counted}, not ${rejected.count}` };
   let row = 0;
   for (const [position, span] of expected.entries()) {
-    const faults = faultsOf(span, underLimits, row);
+    const faults = faultsOf(span, underLimits, position);
     if (row < spanCount && spans.start[row] === span.start) {
       if (faults.certain.length > 0)
         return { kind: 'a faulty span is accepted', detail: `span ${position}: ${faults.certain.join(', ')}` };
