@@ -1,5 +1,6 @@
 /** Puts one node together out of the parts: machine, network, trace store, HTTP. The only file that knows them all. */
 import type { FastifyInstance } from 'fastify';
+import { JsonWork } from './api/json-work.ts';
 import { closeServer, createServer } from './api/server.ts';
 import { formatAddress, type NodeConfig } from './config.ts';
 import { errorOf } from './errors.ts';
@@ -45,7 +46,8 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   }).catch((error: unknown) => {
     throw portTaken(error, '--peer', config.peer) ?? error;
   });
-  const server = await createServer({ store, executor: platform.executor, logger });
+  const json = new JsonWork({ executor: platform.executor, logger });
+  const server = await createServer({ store, json, logger });
   try {
     await server.listen(config.http);
   } catch (error) {
@@ -61,6 +63,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     failed,
     stop: async () => {
       await closeServer(server, platform.clock);
+      await json.close();
       await store.close();
     },
   };
