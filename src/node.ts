@@ -9,7 +9,7 @@ import type { Address } from './platform/pipe.ts';
 import { RealPipeNetwork } from './platform/real/pipe.ts';
 import { openRealPlatform } from './platform/real/platform.ts';
 import { asNodeId } from './raft/core/types.ts';
-import { TraceStore } from './traces/trace-store.ts';
+import { TraceStore, type TraceStoreOptions } from './traces/trace-store.ts';
 import { TcpTransport } from './transport/tcp.ts';
 
 export interface RunningNode {
@@ -22,7 +22,11 @@ export interface RunningNode {
 }
 
 /** Starts a node. Rejects with one sentence that says what to do. */
-export async function startNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
+export async function startNode(
+  config: NodeConfig,
+  logger: Logger,
+  options: Pick<TraceStoreOptions, 'lookupBudget'> = {},
+): Promise<RunningNode> {
   const self = asNodeId(config.id);
   const platform = await openRealPlatform({ dataDir: config.data });
   const transport = new TcpTransport({
@@ -36,6 +40,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   });
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>();
   const store = await TraceStore.open({
+    ...options,
     platform,
     transport,
     node: self,

@@ -26,8 +26,8 @@ export interface LookupBudget {
 }
 
 export interface LookupOptions {
-  readonly log: BlockLog;
-  readonly index: TraceIndexer;
+  readonly log: Pick<BlockLog, 'read'>;
+  readonly index: Pick<TraceIndexer, 'lookup'>;
   readonly codec: Codec;
   readonly executor: Executor;
   readonly large: LargeLookups;
