@@ -12,6 +12,8 @@ interface Question {
   readonly reject: (error: Error) => void;
 }
 
+const workerUrl = new URL('json-worker.ts', import.meta.url);
+
 export class JsonThread {
   readonly #worker: Worker;
   readonly #questions = new Map<number, Question>();
@@ -19,8 +21,8 @@ export class JsonThread {
   #failure: Error | null = null;
 
   /** `failed` is called once when the thread ends by itself. */
-  constructor(failed: (error: Error) => void) {
-    this.#worker = new Worker(new URL('json-worker.ts', import.meta.url), { name: 'json' });
+  constructor(failed: (error: Error) => void, url: URL = workerUrl) {
+    this.#worker = new Worker(url, { name: 'json' });
     // A node that stops does not wait for it.
     this.#worker.unref();
     const fail = (error: Error): void => {

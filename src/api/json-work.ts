@@ -14,6 +14,8 @@ import { JsonThread } from './json-thread.ts';
 export interface JsonWorkOptions {
   readonly executor: Executor;
   readonly logger: Logger;
+  /** The thread's code; tests have one that fails. */
+  readonly workerUrl?: URL;
 }
 
 export class JsonWork {
@@ -48,16 +50,14 @@ export class JsonWork {
 
   #startedThread(): JsonThread {
     if (this.#closed) throw new Error('JSON is no longer made: the node is stopping');
-    const thread =
-      this.#thread ??
-      new JsonThread((error) => {
-        this.#thread = null;
-        this.#options.logger.error(
-          { error: error.message },
-          'the JSON thread failed; the next to need it starts another',
-        );
-      });
-    this.#thread = thread;
-    return thread;
+    const failed = (error: Error): void => {
+      this.#thread = null;
+      this.#options.logger.error(
+        { error: error.message },
+        'the JSON thread failed; the next to need it starts another',
+      );
+    };
+    this.#thread ??= new JsonThread(failed, this.#options.workerUrl);
+    return this.#thread;
   }
 }
