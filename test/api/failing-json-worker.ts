@@ -5,9 +5,12 @@ import type { FromWorker, ToWorker } from '../../src/api/json-messages.ts';
 parentPort?.on('message', (message: ToWorker) => {
   if (message.kind !== 'encode') throw new Error('planted failure');
   const bytes = Buffer.from('{"resourceSpans":[');
-  parentPort?.postMessage({
-    kind: 'chunk',
-    number: message.number,
-    chunk: { bytes, isLast: false },
-  } satisfies FromWorker);
+  parentPort?.postMessage(
+    {
+      kind: 'chunk',
+      number: message.number,
+      chunk: { bytes, isLast: false },
+    } satisfies FromWorker,
+    [],
+  );
 });

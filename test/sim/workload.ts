@@ -43,7 +43,7 @@ export class SimWorkload {
   /** Exports of unknown outcome, which clients send again. */
   readonly #unsettled: { trace: string; body: Uint8Array; spanIds: readonly string[] }[] = [];
   #open = true;
-  readonly counts = { acked: 0, unknown: 0, refused: 0, reads: 0, failedReads: 0, retried: 0 };
+  readonly counts = { acked: 0, unknown: 0, refused: 0, reads: 0, failedReads: 0, pagedReads: 0, retried: 0 };
 
   constructor(options: WorkloadOptions) {
     this.#options = options;
@@ -140,7 +140,8 @@ export class SimWorkload {
       this.counts.failedReads += 1;
       return false;
     }
-    pending.returned(spanIdsOf(answer));
+    if (answer.pages > 1) this.counts.pagedReads += 1;
+    pending.returned(spanIdsOf(answer.trace));
     return true;
   }
 
@@ -170,7 +171,7 @@ export class SimWorkload {
  * The whole trace, however many pages it comes in. Pages follow the log, so with all that later ones add it is the trace as
  * of the last: still one linearizable read.
  */
-async function readPages(store: TraceStore, traceId: Uint8Array): Promise<Uint8Array> {
+async function readPages(store: TraceStore, traceId: Uint8Array): Promise<{ trace: Uint8Array; pages: number }> {
   const pages: Uint8Array[] = [];
   let after: LogIndex | null = null;
   do {
@@ -179,7 +180,7 @@ async function readPages(store: TraceStore, traceId: Uint8Array): Promise<Uint8A
     page.release();
     after = page.next;
   } while (after !== null);
-  return mergeTrace(pages, traceId);
+  return { trace: mergeTrace(pages, traceId), pages: pages.length };
 }
 
 /** TracesData and ExportTraceServiceRequest are the same on the wire. */
