@@ -39,7 +39,7 @@ export async function readLargeTrace(url: string, isStopped: () => boolean): Pro
       while (path !== undefined) {
         const { status, headers }: HttpAnswer = await client.send({ path, timeoutMs });
         if (status !== 200) throw new Error(`a page of the large trace was answered ${status}`);
-        path = /<([^>]+)>/.exec([headers.link].join())?.[1];
+        path = /<([^>]+)>/.exec([headers['link']].join())?.[1];
       }
       took.push(performance.now() - since);
       await nextTurn();
