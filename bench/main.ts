@@ -11,6 +11,7 @@ import { LocalCluster } from '../cluster/local-cluster.ts';
 import { limits } from '../src/limits.ts';
 import { formats } from './load-messages.ts';
 import type { LoadOrder } from './load-messages.ts';
+import { readLargeTrace, storeLargeTrace } from './large-trace.ts';
 import { commit, machine, storedBytes, syncCost } from './measure.ts';
 import { Generator, runPhase, whoLeads } from './phases.ts';
 import type { Phase, Server } from './phases.ts';
@@ -110,6 +111,9 @@ async function measureAll(): Promise<BenchResult> {
   const half = { kind: 'open', exportsPerSecond: perSecond / 2 } as const;
   await phase('half of that, open loop', { seconds, ingest: half, ...idle });
   await phase('the same, with lookups', { seconds, ingest: half, lookupsInFlight: 3, lookupPauseMs: 50 });
+  const largeTraceReads = await withLargeTrace(servers, async () => {
+    await phase('half, a 100,000-span trace read', { seconds, ingest: half, ...idle });
+  });
   await phase('one serial sender', { seconds: short, ingest: { kind: 'closed', inFlight: 1 }, ...idle });
   await phase('lookups alone, 3 at a time', { seconds: short, lookupsInFlight: 3, lookupPauseMs: 0 });
   const last = await whoLeads(servers);
@@ -129,6 +133,7 @@ async function measureAll(): Promise<BenchResult> {
     fdatasyncIdle,
     fdatasyncBetween,
     phases,
+    largeTraceReads,
     stored: {
       otlpBytes: loads.reduce((sum, load) => sum + load.bytesAcked, 0),
       spans: loads.reduce((sum, load) => sum + load.spansAcked, 0),
@@ -138,6 +143,17 @@ async function measureAll(): Promise<BenchResult> {
     leader: last.leader,
     elections: last.term - first.term,
   };
+}
+
+/** Runs `body` while the leader is asked for the large trace over and over. How long each read took, in ms. */
+async function withLargeTrace(servers: readonly Server[], body: () => Promise<void>): Promise<number[]> {
+  const { leader } = await whoLeads(servers);
+  const url = servers.find(({ id }) => id === leader)?.url ?? '';
+  say('storing a trace of 100,000 spans');
+  await storeLargeTrace(url);
+  let isOver = false;
+  const [took] = await Promise.all([readLargeTrace(url, () => isOver), body().finally(() => (isOver = true))]);
+  return took;
 }
 
 /** Average stored bytes, once the index had time to be flushed and nothing moved for three seconds; a minute at most. */

@@ -16,6 +16,8 @@ export interface BenchResult {
   /** With the servers up, between two phases. */
   readonly fdatasyncBetween: SyncCost;
   readonly phases: readonly Phase[];
+  /** Of the trace of 100,000 spans, all pages, as JSON; ms. */
+  readonly largeTraceReads: readonly number[];
   readonly stored: {
     /** OTLP bytes acked in the whole run, warm-up included. */
     readonly otlpBytes: number;
@@ -80,6 +82,8 @@ export function render(result: BenchResult): string {
     `memory, anonymous + shared, highest  ${Object.entries(memory)
       .map(([id, mib]) => `${id} ${mib.toFixed(0)} MiB`)
       .join(', ')} (${result.leader} leads)`,
+    `100,000-span trace read  ${result.largeTraceReads.length} times as JSON from the leader, ` +
+      `median ${number((result.largeTraceReads.toSorted((a, b) => a - b)[result.largeTraceReads.length >> 1] ?? Number.NaN) / 1_000, 1)} s`,
     `elections during the run ${result.elections}`,
     `refused for good         ${merged((phase) => phase.load.refused)}`,
     `sent again after         ${merged((phase) => phase.load.retries)}`,

@@ -170,6 +170,18 @@ export const nodeSettings = {
     parse: (text) => parseCount(text, { least: 1, most: 10_000_000 }),
     default: String(limits.spansPerRequestMax),
   },
+  'lookup-blocks-max': {
+    placeholder: 'NUMBER',
+    description: 'Blocks behind one answer to a lookup; what is more comes on further pages.',
+    parse: (text) => parseCount(text, { least: 1, most: 100_000 }),
+    default: String(limits.lookupBlocksMax),
+  },
+  'lookup-bytes-max': {
+    placeholder: 'SIZE',
+    description: 'Bytes of spans behind one answer to a lookup; what is more comes on further pages.',
+    parse: (text) => parseSize(text, { least: 64 * KiB, most: 256 * MiB }),
+    default: formatSize(limits.lookupBytesMax),
+  },
 } as const satisfies Record<string, Setting<unknown>>;
 
 /** `requestBytesMax` -> `request-bytes-max`. */

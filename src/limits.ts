@@ -22,6 +22,18 @@ export const limits = {
   writeDeadlineMs: 5_000,
   /** A linearizable read that could not confirm its index by then is answered 503. */
   readDeadlineMs: 5_000,
+  /** Blocks and bytes of spans behind one answer to a lookup; what is more comes on further pages (protocol D4). */
+  lookupBlocksMax: 512,
+  lookupBytesMax: 16 * MiB,
+  /** Lookups with more bytes than this, from gathering them until their answer is sent; others wait for their turn. */
+  largeLookupBytes: 1 * MiB,
+  largeLookupsAtOnce: 2,
+  /** An answer whose client takes nothing for this long is cut off. */
+  answerStallMs: 10_000,
+  /** Up to this size JSON is made, or read, between turns of the main thread; above it by the worker thread. */
+  jsonInlineBytesMax: 256 * KiB,
+  /** JSON that the worker makes in one go. */
+  jsonChunkBytes: 256 * KiB,
   /** A read index asked for and not answered is asked for again after this long. */
   readRetryMs: 150,
   /** A forwarded block not yet seen in the own log is sent again after this long. */
@@ -137,6 +149,8 @@ export const settableLimits = [
   'keyBytesMax',
   'valueBytesMax',
   'spansPerRequestMax',
+  'lookupBlocksMax',
+  'lookupBytesMax',
 ] as const satisfies readonly (keyof Limits)[];
 export type ClientLimits = Pick<Limits, (typeof settableLimits)[number]>;
 

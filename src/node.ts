@@ -4,6 +4,7 @@ import type { Server } from 'node:net';
 import type { ApiOptions } from './api/api-options.ts';
 import { createGrpcServer } from './api/grpc-server.ts';
 import { Intake } from './api/intake.ts';
+import { JsonWork } from './api/json-work.ts';
 import { Meters } from './api/meters.ts';
 import { closeServer, createServer } from './api/server.ts';
 import { formatAddress, type NodeConfig } from './config.ts';
@@ -54,9 +55,10 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   });
   const { limits } = config;
   const { clock, executor } = platform;
+  const json = new JsonWork({ executor, logger });
   const meters = new Meters();
-  const intake = new Intake({ store, limits, meters });
-  const options: ApiOptions = { store, intake, meters, limits, clock, executor, logger };
+  const intake = new Intake({ store, json, limits, meters });
+  const options: ApiOptions = { store, intake, json, meters, limits, clock, logger };
   const httpServer = await createServer(options);
   const grpcServer = createGrpcServer({
     ...options,
@@ -89,6 +91,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     failed,
     stop: async () => {
       await Promise.all([closeServer(httpServer, clock), grpcServer.close(clock)]);
+      await json.close();
       await store.close();
     },
   };

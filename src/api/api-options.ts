@@ -1,9 +1,9 @@
 import type { ClientLimits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { Executor } from '../platform/executor.ts';
 import type { TraceStore } from '../traces/trace-store.ts';
 import type { Intake } from './intake.ts';
+import type { JsonWork } from './json-work.ts';
 import type { Meters } from './meters.ts';
 
 /** What every group of routes is made with. */
@@ -13,6 +13,6 @@ export interface ApiOptions {
   readonly meters: Meters;
   readonly limits: ClientLimits;
   readonly clock: Clock;
-  readonly executor: Executor;
+  readonly json: JsonWork;
   readonly logger: Logger;
 }

@@ -4,15 +4,17 @@
  */
 import { QuorateError } from '../errors.ts';
 import type { ClientLimits } from '../limits.ts';
-import { exportFromJson, JsonError } from '../otlp/json-decode.ts';
+import { JsonError } from '../otlp/json-decode.ts';
 import type { OtlpEncoding } from '../otlp/responses.ts';
 import type { TraceStore } from '../traces/trace-store.ts';
 import { Admission, type Reservation } from './admission.ts';
+import type { JsonWork } from './json-work.ts';
 import type { Meters, Protocol } from './meters.ts';
 import { type Body, noRoom, readBody } from './request-body.ts';
 
 export interface IntakeOptions {
   readonly store: Pick<TraceStore, 'write' | 'refusal'>;
+  readonly json: Pick<JsonWork, 'decode'>;
   readonly limits: ClientLimits;
   readonly meters: Meters;
 }
@@ -57,7 +59,7 @@ export class Intake {
     try {
       const { bytes, receivedBytes } = await readBody(body, limits, reservation.grow);
       meters.received(protocol, { received: receivedBytes, inflated: bytes.length });
-      const request = encoding === 'json' ? this.#fromJson(bytes, reservation) : bytes;
+      const request = encoding === 'json' ? await this.#fromJson(bytes, reservation) : bytes;
       const { accepted, rejected, firstReason, byFault } = await store.write(request);
       meters.spans(accepted, byFault);
       return { rejectedSpans: rejected, message: firstReason ?? '' };
@@ -66,11 +68,11 @@ export class Intake {
     }
   }
 
-  #fromJson(text: Uint8Array, reservation: Reservation): Uint8Array {
+  async #fromJson(text: Uint8Array, reservation: Reservation): Promise<Uint8Array> {
     // Protobuf is at most as long as its JSON, and mostly half.
     if (!reservation.grow(Math.ceil(text.length * 1.5))) throw noRoom();
     try {
-      return exportFromJson(text, this.#options.limits);
+      return await this.#options.json.decode(text, this.#options.limits);
     } catch (error) {
       if (error instanceof JsonError) throw new QuorateError('bad-request', error.message);
       throw error;

@@ -5,27 +5,35 @@ import { CommandError } from './command.ts';
 /** A little longer than a node thinks about an answer, so that its own sentence arrives. */
 const timeoutMs = limits.readDeadlineMs + 5_000;
 
-/** The text of a 200 answer to `GET url + path`. Throws CommandError; `notFound` is the sentence for 404. */
-export async function fetchText(
-  url: string,
-  path: string,
-  options: { readonly notFound?: string } = {},
-): Promise<string> {
+export interface FetchOptions {
+  /** The sentence for 404. */
+  readonly notFound?: string;
+  readonly accept?: string;
+}
+
+export interface Answer {
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+/** The 200 answer to `GET url + path`. Throws CommandError. */
+export async function fetchAnswer(url: string, path: string, options: FetchOptions = {}): Promise<Answer> {
   let response: Response;
-  let body: string;
+  let bytes: Uint8Array;
   try {
     response = await fetch(url + path, {
-      headers: { accept: 'application/json' },
+      headers: { accept: options.accept ?? 'application/json' },
       signal: AbortSignal.timeout(timeoutMs),
     });
-    body = await response.text();
+    bytes = new Uint8Array(await response.arrayBuffer());
   } catch (error) {
     if (error instanceof DOMException && error.name === 'TimeoutError') {
       throw new CommandError(`${url} did not answer within ${timeoutMs / 1000} s: ask another node with --url.`);
     }
     throw new CommandError(`Nobody answers at ${url} (${reasonOf(error)}): start a node or name another with --url.`);
   }
-  if (response.status === 200) return body;
+  if (response.status === 200) return { headers: response.headers, body: bytes };
+  const body = textOf(bytes);
   const { code, message: said = 'no reason given' } = errorIn(body);
   if (response.status === 404) {
     // Any web server answers 404; only a node says which of its own it is.
@@ -43,14 +51,10 @@ export async function fetchText(
 }
 
 /** The same, as JSON. */
-export async function fetchJson(
-  url: string,
-  path: string,
-  options: { readonly notFound?: string } = {},
-): Promise<unknown> {
-  const body = await fetchText(url, path, options);
+export async function fetchJson(url: string, path: string, options: FetchOptions = {}): Promise<unknown> {
+  const { body } = await fetchAnswer(url, path, options);
   try {
-    return JSON.parse(body) as unknown;
+    return JSON.parse(textOf(body)) as unknown;
   } catch {
     throw new CommandError(`${url}${path} did not answer with JSON: is it a Quorate node?`);
   }
@@ -77,4 +81,8 @@ function errorIn(body: string): { code?: string; message?: string } {
   } catch {
     return {};
   }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }

@@ -1,8 +1,10 @@
 /** `quorate trace get`: one trace as a tree to read, or as OTLP JSON. */
+import { pipeline } from 'node:stream/promises';
 import type { CommandModule } from 'yargs';
 import { clientSettings, readClientSettings } from '../config.ts';
+import { encodingJson, tracesToJson } from '../otlp/json-encode.ts';
 import { CommandError, flagsOf, optionsOf } from './command.ts';
-import { fetchText } from './fetch-json.ts';
+import { fetchTrace } from './fetch-trace.ts';
 import { wantsColour } from './terminal-text.ts';
 import { readTraceJson } from './trace-json.ts';
 import { renderTrace } from './trace-tree.ts';
@@ -25,11 +27,27 @@ export const traceGet: CommandModule = {
     if (!/^[0-9a-f]{32}$/.test(traceId)) {
       throw new CommandError(`${JSON.stringify(argv['trace-id'])} is not a trace id: 32 hex digits.`);
     }
-    const json = await fetchText(url, `/api/v1/traces/${traceId}?consistency=${consistency}`, {
+    const trace = await fetchTrace(url, {
+      traceId,
+      consistency,
       notFound: `${url} knows no trace ${traceId}${consistency === 'stale' ? ' yet: ask without --consistency stale' : ''}.`,
     });
+    if (format === 'json') {
+      await printAll(encodingJson(trace));
+      return;
+    }
     const colour = wantsColour(process.stdout);
     const width = process.stdout.columns ?? widthWithoutTerminal;
-    process.stdout.write(format === 'json' ? `${json}\n` : `${renderTrace(readTraceJson(json), { width, colour })}\n`);
+    process.stdout.write(`${renderTrace(readTraceJson(tracesToJson(trace)), { width, colour })}\n`);
   },
 };
+
+/** Prints the pieces of a text that may be too long for one string, and the end of the line, as far as somebody reads on. */
+async function printAll(pieces: Iterable<string>): Promise<void> {
+  try {
+    await pipeline(pieces, process.stdout, { end: false });
+    process.stdout.write('\n');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error;
+  }
+}

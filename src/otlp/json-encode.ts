@@ -8,18 +8,17 @@ import { WireReader } from './wire.ts';
 
 /** The OTLP JSON text of TracesData bytes. Throws WireError when they are damaged. */
 export function tracesToJson(traces: Uint8Array): string {
-  const job = encodingJson(traces);
-  for (;;) {
-    const step = job.next();
-    if (step.done) return step.value;
-  }
+  return [...encodingJson(traces)].join('');
 }
 
 const resourceSpansTag = messageTag(1);
 const childTag = messageTag(2);
 
-/** The same as a job that can pause after each span (Executor.run): a trace may have 100,000 of them. */
-export function* encodingJson(traces: Uint8Array): Generator<void, string, void> {
+/**
+ * The same text in pieces, one after each span: a trace may have 100,000 of them, and neither the time for all of them
+ * nor one string with all of them is there at once.
+ */
+export function* encodingJson(traces: Uint8Array): Generator<string, void, void> {
   const text = new JsonText();
   text.open({}, 'resourceSpans');
   for (const resource of nestedRanges(new WireReader(traces), resourceSpansTag)) {
@@ -28,14 +27,24 @@ export function* encodingJson(traces: Uint8Array): Generator<void, string, void>
       text.open(readObject(scopeSpans, copyOf(scope), childTag), 'spans');
       for (const range of nestedRanges(scope, childTag)) {
         text.item(readObject(span, range));
-        yield;
+        yield text.take();
       }
       text.close();
     }
     text.close();
   }
   text.close();
-  return text.finish();
+  yield text.take();
+}
+
+/** Pieces of a text put together as a job that can pause after each of them (Executor.run). */
+export function* joining(pieces: Iterable<string>): Generator<void, string, void> {
+  let text = '';
+  for (const piece of pieces) {
+    text += piece;
+    yield;
+  }
+  return text;
 }
 
 /** The fields of a message are read twice: once for themselves, once for its children. */
@@ -43,9 +52,10 @@ function copyOf({ bytes, at, end }: WireReader): WireReader {
   return new WireReader(bytes, at, end);
 }
 
-/** JSON text in pieces: objects that end in a list, which is left out when it stays empty. */
+/** JSON text as it grows: objects that end in a list, which is left out when it stays empty. */
 class JsonText {
-  readonly #pieces: string[] = [];
+  /** What was written and not taken yet. */
+  #text = '';
   /** For each open object, what stands before its next item: the list's opening or a comma. */
   readonly #before: { separator: string; hasItems: boolean }[] = [];
 
@@ -53,27 +63,30 @@ class JsonText {
   open(object: JsonObject, listName: string): void {
     this.#separate();
     const text = JSON.stringify(object).slice(0, -1);
-    this.#pieces.push(text);
+    this.#text += text;
     this.#before.push({ separator: `${text === '{' ? '' : ','}"${listName}":[`, hasItems: false });
   }
 
   item(object: JsonObject): void {
     this.#separate();
-    this.#pieces.push(JSON.stringify(object));
+    this.#text += JSON.stringify(object);
   }
 
   close(): void {
-    this.#pieces.push(this.#before.pop()?.hasItems ? ']}' : '}');
+    this.#text += this.#before.pop()?.hasItems ? ']}' : '}';
   }
 
-  finish(): string {
-    return this.#pieces.join('');
+  /** What was written since the last time. */
+  take(): string {
+    const text = this.#text;
+    this.#text = '';
+    return text;
   }
 
   #separate(): void {
     const list = this.#before.at(-1);
     if (!list) return;
-    this.#pieces.push(list.separator);
+    this.#text += list.separator;
     list.separator = ',';
     list.hasItems = true;
   }

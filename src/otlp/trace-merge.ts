@@ -7,6 +7,7 @@
  * appears as often as it differs.
  */
 import { sha256 } from '../platform/digest.ts';
+import { FoundSpans, type Part } from './found-spans.ts';
 import { noSpanLimits } from './span-fault.ts';
 import { walkExport, type SpanGroup } from './walk.ts';
 import { putBytes, putTagged, taggedSize } from './wire.ts';
@@ -25,15 +26,13 @@ export function mergeTrace(slices: readonly Uint8Array[], traceId: Uint8Array): 
  * messages; spans of other traces in them are left out.
  */
 export function* mergingTrace(slices: readonly Uint8Array[], traceId: Uint8Array): Generator<void, Uint8Array, void> {
-  const parts = new PartTable();
-  const found: FoundSpan[] = [];
+  const found = new FoundSpans();
   for (const slice of slices) {
-    collect(slice, traceId, parts, found);
+    yield* collecting(slice, traceId, found);
     yield;
   }
-  const spans = withoutDuplicates(yield* sorting(found));
-  yield;
-  return encode(spans);
+  const sorted = yield* sorting(numbersBelow(found.length), (a, b) => compareKeys(found, a, b));
+  return yield* encoding(found, yield* withoutDuplicates(found, sorted));
 }
 
 /**
@@ -48,193 +47,201 @@ export function spanIdentity({ resourcePart, scopePart }: SpanGroup, span: Uint8
 }
 
 const traceIdBytes = 16;
-/** Spans sorted, and runs merged, without a pause. */
-const sortedAtOnce = 2_048;
+/** Spans sorted, merged or written without a pause; about 0.3 ms. */
+const spansAtOnce = 1_024;
+/** Bytes copied without a pause. */
+const bytesAtOnce = 1024 * 1024;
 
-interface FoundSpan {
-  readonly slice: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-  /** Start time and span id, big-endian, in halves that compare as numbers. */
-  readonly timeHigh: number;
-  readonly timeLow: number;
-  readonly idHigh: number;
-  readonly idLow: number;
-  readonly part: SpanGroup;
-}
-
-/** One object for each distinct pair of resource and scope bytes, and one Uint8Array for each distinct resource. */
-class PartTable {
-  readonly #groups = new Map<string, SpanGroup>();
-  readonly #resources = new Map<string, Uint8Array>();
-
-  intern({ resourcePart, scopePart }: SpanGroup): SpanGroup {
-    const resourceKey = latin1(resourcePart);
-    const key = `${resourceKey.length} ${resourceKey}${latin1(scopePart)}`;
-    let group = this.#groups.get(key);
-    if (!group) {
-      const known = this.#resources.get(resourceKey);
-      if (!known) this.#resources.set(resourceKey, resourcePart);
-      group = { resourcePart: known ?? resourcePart, scopePart };
-      this.#groups.set(key, group);
-    }
-    return group;
-  }
-}
-
-function collect(slice: Uint8Array, traceId: Uint8Array, parts: PartTable, found: FoundSpan[]): void {
+function* collecting(slice: Uint8Array, traceId: Uint8Array, found: FoundSpans): Generator<void, void, void> {
   // Slices were checked when they were stored, perhaps under larger limits; a read must not lose a span over that.
   const { spanCount, rejected, groups, spans } = walkExport(slice, noSpanLimits);
   if (rejected.count > 0) throw new Error(`a stored span is invalid: ${rejected.firstReason}`);
-  const interned = groups.map((group) => parts.intern(group));
-  const view = new DataView(slice.buffer, slice.byteOffset, slice.byteLength);
+  const sliceNumber = found.addSlice(slice);
+  const parts = groups.map((group) => found.partNumber(group));
+  const bytes = found.slices[sliceNumber] as Buffer;
   for (let row = 0; row < spanCount; row += 1) {
     const traceIdAt = spans.traceIdAt[row] as number;
-    if (Buffer.compare(slice.subarray(traceIdAt, traceIdAt + traceIdBytes), traceId) !== 0) continue;
+    if (bytes.compare(traceId, 0, traceIdBytes, traceIdAt, traceIdAt + traceIdBytes) !== 0) continue;
     const spanIdAt = spans.spanIdAt[row] as number;
-    found.push({
-      slice,
-      start: spans.start[row] as number,
-      end: spans.end[row] as number,
-      timeHigh: spans.startTimeHigh[row] as number,
-      timeLow: spans.startTimeLow[row] as number,
-      idHigh: view.getUint32(spanIdAt),
-      idLow: view.getUint32(spanIdAt + 4),
-      part: interned[spans.group[row] as number] as SpanGroup,
-    });
+    const at = found.addRow();
+    found.slice[at] = sliceNumber;
+    found.start[at] = spans.start[row] as number;
+    found.end[at] = spans.end[row] as number;
+    found.part[at] = parts[spans.group[row] as number] as number;
+    found.timeHigh[at] = spans.startTimeHigh[row] as number;
+    found.timeLow[at] = spans.startTimeLow[row] as number;
+    found.idHigh[at] = bytes.readUInt32BE(spanIdAt);
+    found.idLow[at] = bytes.readUInt32BE(spanIdAt + 4);
+    if (found.length % spansAtOnce === 0) yield;
   }
 }
 
-/** Sorts by start time and span id, in runs that are then merged pairwise. */
-function* sorting(found: readonly FoundSpan[]): Generator<void, readonly FoundSpan[], void> {
-  let runs: (readonly FoundSpan[])[] = [];
-  for (let at = 0; at < found.length; at += sortedAtOnce) {
-    runs.push(found.slice(at, at + sortedAtOnce).toSorted(compareKeys));
+/** Row numbers, in some order. */
+type Rows = Uint32Array<ArrayBuffer>;
+type CompareRows = (a: number, b: number) => number;
+
+function numbersBelow(count: number): Rows {
+  const rows = new Uint32Array(count);
+  for (let row = 0; row < count; row += 1) rows[row] = row;
+  return rows;
+}
+
+/** Sorts in runs that are then merged pairwise, to and fro between two columns. */
+function* sorting(rows: Rows, compare: CompareRows): Generator<void, Rows, void> {
+  for (let at = 0; at < rows.length; at += spansAtOnce) {
+    rows.subarray(at, at + spansAtOnce).sort(compare);
     yield;
   }
-  while (runs.length > 1) {
-    const merged: (readonly FoundSpan[])[] = [];
-    for (let index = 0; index < runs.length; index += 2)
-      merged.push(yield* mergingRuns(runs[index] ?? [], runs[index + 1] ?? []));
-    runs = merged;
+  let from = rows;
+  let to = new Uint32Array(rows.length);
+  for (let run = spansAtOnce; run < rows.length; run *= 2) {
+    for (let at = 0; at < rows.length; at += 2 * run) yield* mergingRuns(from, to, at, run, compare);
+    [from, to] = [to, from];
   }
-  return runs[0] ?? [];
+  return from;
 }
 
+/** Merges the run of `run` rows that begins at `start` with the one behind it; either may be cut by the end. */
 function* mergingRuns(
-  left: readonly FoundSpan[],
-  right: readonly FoundSpan[],
-): Generator<void, readonly FoundSpan[], void> {
-  const merged: FoundSpan[] = [];
-  let leftAt = 0;
-  let rightAt = 0;
-  while (leftAt < left.length || rightAt < right.length) {
-    const a = left[leftAt];
-    const b = right[rightAt];
-    if (a && (!b || compareKeys(a, b) <= 0)) {
-      merged.push(a);
-      leftAt += 1;
-    } else if (b) {
-      merged.push(b);
-      rightAt += 1;
-    }
-    if (merged.length % sortedAtOnce === 0) yield;
+  from: Rows,
+  to: Rows,
+  start: number,
+  run: number,
+  compare: CompareRows,
+): Generator<void, void, void> {
+  const leftEnd = Math.min(start + run, from.length);
+  const rightEnd = Math.min(leftEnd + run, from.length);
+  let left = start;
+  let right = leftEnd;
+  for (let at = start; at < rightEnd; at += 1) {
+    const takesLeft =
+      left < leftEnd && (right >= rightEnd || compare(from[left] as number, from[right] as number) <= 0);
+    to[at] = takesLeft ? (from[left] as number) : (from[right] as number);
+    if (takesLeft) left += 1;
+    else right += 1;
+    if (at % spansAtOnce === 0) yield;
   }
-  return merged;
 }
 
-function compareKeys(a: FoundSpan, b: FoundSpan): number {
-  return a.timeHigh - b.timeHigh || a.timeLow - b.timeLow || a.idHigh - b.idHigh || a.idLow - b.idLow;
+/** By start time, then span id. */
+function compareKeys({ timeHigh, timeLow, idHigh, idLow }: FoundSpans, a: number, b: number): number {
+  return (
+    (timeHigh[a] as number) - (timeHigh[b] as number) ||
+    (timeLow[a] as number) - (timeLow[b] as number) ||
+    (idHigh[a] as number) - (idHigh[b] as number) ||
+    (idLow[a] as number) - (idLow[b] as number)
+  );
 }
 
-/** Only spans with the same start and id can be duplicates, so only those are hashed: in most traces none. */
-function withoutDuplicates(sorted: readonly FoundSpan[]): readonly FoundSpan[] {
-  const kept: FoundSpan[] = [];
-  let run: FoundSpan[] = [];
-  const keepRun = (): void => {
-    for (const span of run.length > 1 ? distinct(run) : run) kept.push(span);
-  };
-  for (const span of sorted) {
-    const first = run[0];
-    if (first && compareKeys(first, span) !== 0) {
-      keepRun();
-      run = [];
+/** The rows without repetitions. Only spans with the same start and id can be duplicates, so only those are hashed: in most traces none. */
+function* withoutDuplicates(found: FoundSpans, sorted: Rows): Generator<void, Rows, void> {
+  const kept = new Uint32Array(sorted.length);
+  let count = 0;
+  for (let start = 0; start < sorted.length;) {
+    const first = sorted[start] as number;
+    let end = start + 1;
+    while (end < sorted.length && compareKeys(found, first, sorted[end] as number) === 0) {
+      end += 1;
+      if (end % spansAtOnce === 0) yield;
     }
-    run.push(span);
+    const distinct = end === start + 1 ? [first] : yield* onlyDistinct(found, sorted.subarray(start, end));
+    for (const row of distinct) {
+      kept[count] = row;
+      count += 1;
+    }
+    start = end;
+    if (start % spansAtOnce === 0) yield;
   }
-  keepRun();
-  return kept;
+  return kept.subarray(0, count);
 }
 
-function distinct(run: readonly FoundSpan[]): FoundSpan[] {
-  const hashed = run.map((span) => ({
-    span,
-    hash: spanIdentity(span.part, span.slice.subarray(span.start, span.end)),
-  }));
-  hashed.sort((a, b) => Buffer.compare(a.hash, b.hash));
-  return hashed
-    .filter(({ hash }, index) => {
-      const before = hashed[index - 1];
-      return !before || Buffer.compare(before.hash, hash) !== 0;
-    })
-    .map(({ span }) => span);
+/** Rows of the same start and id: each identity once, ordered by it. A trace can be one span, sent 100,000 times. */
+function* onlyDistinct(found: FoundSpans, run: Rows): Generator<void, number[], void> {
+  const hashes: Uint8Array[] = [];
+  for (const row of run) {
+    hashes.push(spanIdentity(found.partOf(row), found.bytesOf(row)));
+    yield;
+  }
+  const hashOf = (number: number): Uint8Array => hashes[number] as Uint8Array;
+  const distinct: number[] = [];
+  let before: Uint8Array | null = null;
+  for (const number of yield* sorting(numbersBelow(run.length), (a, b) => Buffer.compare(hashOf(a), hashOf(b)))) {
+    if (before === null || Buffer.compare(before, hashOf(number)) !== 0) distinct.push(run[number] as number);
+    before = hashOf(number);
+  }
+  return distinct;
 }
 
+/** The spans of one part in the answer. */
 interface ScopeGroup {
-  readonly scopePart: Uint8Array;
-  readonly spans: FoundSpan[];
+  readonly part: Part;
   bytes: number;
+  /** Where its next span is written. */
+  at: number;
 }
 interface ResourceGroup {
-  readonly resourcePart: Uint8Array;
-  readonly scopes: Map<SpanGroup, ScopeGroup>;
+  readonly scopes: ScopeGroup[];
+  bytes: number;
 }
 
 /** Writes the spans under their resources and scopes, each group where its first span puts it. */
-function encode(spans: readonly FoundSpan[]): Uint8Array {
-  const resources = new Map<Uint8Array, ResourceGroup>();
-  for (const span of spans) {
-    const { resourcePart, scopePart } = span.part;
-    const resource = entryOf(resources, resourcePart, (): ResourceGroup => ({ resourcePart, scopes: new Map() }));
-    const scope = entryOf(resource.scopes, span.part, (): ScopeGroup => ({
-      scopePart,
-      spans: [],
-      bytes: scopePart.length,
-    }));
-    scope.spans.push(span);
-    scope.bytes += taggedSize(2, span.end - span.start);
-  }
-  const sized = [...resources.values()].map(({ resourcePart, scopes }) => {
-    const scopeBytes = [...scopes.values()].reduce((sum, { bytes }) => sum + taggedSize(2, bytes), 0);
-    return { resourcePart, scopes, bytes: resourcePart.length + scopeBytes };
-  });
-  const traces = new Uint8Array(sized.reduce((sum, { bytes }) => sum + taggedSize(1, bytes), 0));
-  let at = 0;
-  for (const resource of sized) {
-    at = putTagged(traces, at, 1, resource.bytes);
-    at = putBytes(traces, at, resource.resourcePart);
-    for (const scope of resource.scopes.values()) {
-      at = putTagged(traces, at, 2, scope.bytes);
-      at = putBytes(traces, at, scope.scopePart);
-      for (const { slice, start, end } of scope.spans) {
-        at = putTagged(traces, at, 2, end - start);
-        at = putBytes(traces, at, slice.subarray(start, end));
-      }
+function* encoding(found: FoundSpans, rows: Rows): Generator<void, Uint8Array, void> {
+  const resources = new Map<number, ResourceGroup>();
+  const scopes = new Map<number, ScopeGroup>();
+  for (let at = 0; at < rows.length; at += 1) {
+    const row = rows[at] as number;
+    const number = found.part[row] as number;
+    let scope = scopes.get(number);
+    if (scope === undefined) {
+      const part = found.partOf(row);
+      scope = { part, bytes: part.scopePart.length, at: 0 };
+      scopes.set(number, scope);
+      const resource = resources.get(part.resource);
+      if (resource === undefined) resources.set(part.resource, { scopes: [scope], bytes: part.resourcePart.length });
+      else resource.scopes.push(scope);
     }
+    scope.bytes += taggedSize(2, (found.end[row] as number) - (found.start[row] as number));
+    if (at % spansAtOnce === 0) yield;
   }
-  if (at !== traces.length) throw new Error(`a merged trace took ${at} bytes where ${traces.length} were reckoned`);
+  const traces = yield* layingOut([...resources.values()]);
+  let pausedAt = 0;
+  let written = 0;
+  for (let at = 0; at < rows.length; at += 1) {
+    const row = rows[at] as number;
+    const start = found.start[row] as number;
+    const end = found.end[row] as number;
+    const scope = scopes.get(found.part[row] as number) as ScopeGroup;
+    const valueAt = putTagged(traces, scope.at, 2, end - start);
+    found.sliceOf(row).copy(traces, valueAt, start, end);
+    scope.at = valueAt + end - start;
+    written += end - start;
+    if (at % spansAtOnce !== 0 && written - pausedAt < bytesAtOnce) continue;
+    pausedAt = written;
+    yield;
+  }
   return traces;
 }
 
-function entryOf<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
-  let value = map.get(key);
-  if (value === undefined) {
-    value = make();
-    map.set(key, value);
+/** The answer with everything but its spans, for which it notes in each scope where they go. */
+function* layingOut(resources: readonly ResourceGroup[]): Generator<void, Uint8Array, void> {
+  let size = 0;
+  for (const resource of resources) {
+    for (const { bytes } of resource.scopes) resource.bytes += taggedSize(2, bytes);
+    size += taggedSize(1, resource.bytes);
+    yield;
   }
-  return value;
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  const traces = new Uint8Array(size);
+  let at = 0;
+  for (const { scopes, bytes } of resources) {
+    at = putTagged(traces, at, 1, bytes);
+    at = putBytes(traces, at, (scopes[0] as ScopeGroup).part.resourcePart);
+    for (const scope of scopes) {
+      at = putTagged(traces, at, 2, scope.bytes);
+      scope.at = putBytes(traces, at, scope.part.scopePart);
+      at += scope.bytes;
+    }
+    yield;
+  }
+  if (at !== size) throw new Error(`a merged trace took ${at} bytes where ${size} were reckoned`);
+  return traces;
 }

@@ -25,6 +25,8 @@ interface Frame {
   readonly sliceEnd: number;
 }
 
+type Part = Pick<SharedSpans, 'resourcePart' | 'scopePart'>;
+
 /** Every method throws `DamagedError` when the block is not what was written. */
 export class BlockReader {
   readonly header: BlockHeader;
@@ -33,9 +35,9 @@ export class BlockReader {
   readonly #frames: Frame[] = [];
   readonly #fingerprints: DataView;
   readonly #lengths: Uint32Array;
-  /** Raw bytes of the frames opened so far. */
-  readonly #raw = new Map<Frame, Uint8Array>();
-  #parts: readonly Pick<SharedSpans, 'resourcePart' | 'scopePart'>[] | null = null;
+  /** Raw bytes of the last frame, once it was opened: it holds the parts, and perhaps slices. */
+  #lastRaw: Uint8Array | null = null;
+  #parts: readonly Part[] | null = null;
 
   /** Checks header and directory; throws like `readBlockHeader`. */
   constructor(payload: Uint8Array, codec: Codec) {
@@ -54,20 +56,28 @@ export class BlockReader {
     for (let slice = 0; slice < this.#lengths.length; slice += 1) yield this.#fingerprintAt(slice);
   }
 
-  /** `TracesData` messages with all spans of the traces that have this fingerprint; none when the block has none. */
-  slicesOf(fingerprint: Fingerprint): Uint8Array[] {
-    const slices: Uint8Array[] = [];
+  /**
+   * `TracesData` messages with all spans of the traces that have this fingerprint; none when the block has none. A job that can
+   * pause after each frame it opens: there a message is given, or null when the next one is not full yet.
+   */
+  *slicesOf(fingerprint: Fingerprint): Generator<Uint8Array | null, void, void> {
+    let gathered = new GatheredSpans();
     for (const frame of this.#frames) {
+      let raw: Uint8Array | null = null;
       let offset = 0;
       for (let slice = frame.firstSlice; slice < frame.sliceEnd; slice += 1) {
         const length = this.#lengths[slice] as number;
         if (this.#fingerprintAt(slice) === fingerprint) {
-          slices.push(this.#decodeSlice(this.#open(frame).subarray(offset, offset + length)));
+          raw ??= this.#open(frame);
+          this.#gather(raw.subarray(offset, offset + length), gathered);
         }
         offset += length;
       }
+      if (raw === null) continue;
+      yield gathered.isFull ? gathered.encode() : null;
+      if (gathered.isFull) gathered = new GatheredSpans();
     }
-    return slices;
+    if (!gathered.isEmpty) yield gathered.encode();
   }
 
   /** Every slice with its trace, in the order of the block: for search and scrub. Keeps one frame at a time. */
@@ -93,22 +103,24 @@ export class BlockReader {
   }
 
   #decodeSlice(slice: Uint8Array): Uint8Array {
+    const gathered = new GatheredSpans();
+    this.#gather(slice, gathered);
+    return gathered.encode();
+  }
+
+  #gather(slice: Uint8Array, gathered: GatheredSpans): void {
     const parts = this.#openParts();
-    const byPart = new Map<number, SharedSpans>();
     const reader = new VarintReader(slice);
     while (!reader.atEnd) {
       const number = reader.next();
       const span = reader.take(reader.next());
       const part = parts[number];
       if (!reader.ok || part === undefined) this.#damaged('a slice does not hold whole spans');
-      const shared = byPart.get(number);
-      if (shared === undefined) byPart.set(number, { ...part, spans: [span] });
-      else shared.spans.push(span);
+      gathered.add(number, part, span);
     }
-    return encodeTracesData([...byPart.values()]);
   }
 
-  #openParts(): readonly Pick<SharedSpans, 'resourcePart' | 'scopePart'>[] {
+  #openParts(): readonly Part[] {
     if (this.#parts !== null) return this.#parts;
     const frame = this.#frames.at(-1);
     if (frame === undefined) return [];
@@ -123,9 +135,9 @@ export class BlockReader {
   }
 
   #open(frame: Frame): Uint8Array {
-    const opened = this.#raw.get(frame) ?? this.#decompress(frame);
-    this.#raw.set(frame, opened);
-    return opened;
+    if (frame !== this.#frames.at(-1)) return this.#decompress(frame);
+    this.#lastRaw ??= this.#decompress(frame);
+    return this.#lastRaw;
   }
 
   #decompress(frame: Frame): Uint8Array {
@@ -195,5 +207,34 @@ export class BlockReader {
 
   #damaged(what: string): never {
     throw new DamagedError(`block ${this.header.id}`, what);
+  }
+}
+
+/** Spans on their way into one message. */
+class GatheredSpans {
+  readonly #byPart = new Map<number, SharedSpans>();
+  #spanBytes = 0;
+  #partBytes = 0;
+
+  add(number: number, part: Part, span: Uint8Array): void {
+    const shared = this.#byPart.get(number);
+    if (shared === undefined) {
+      this.#byPart.set(number, { ...part, spans: [span] });
+      this.#partBytes += part.resourcePart.length + part.scopePart.length;
+    } else shared.spans.push(span);
+    this.#spanBytes += span.length;
+  }
+
+  get isEmpty(): boolean {
+    return this.#byPart.size === 0;
+  }
+
+  /** Every message repeats its parts. Where spans outweigh them, all messages of a block hold less than twice its bytes. */
+  get isFull(): boolean {
+    return this.#spanBytes > this.#partBytes;
+  }
+
+  encode(): Uint8Array {
+    return encodeTracesData([...this.#byPart.values()]);
   }
 }

@@ -1,52 +1,174 @@
 /**
  * A trace by its id: which blocks hold it, the frames that hold it, its spans merged into one answer.
  * A block that cannot be read is an error, never a smaller answer.
+ *
+ * What one answer may take is bounded (protocol D4): blocks are visited in the order of the log, and where the budget ends
+ * before they do, the answer is a page that names its last block; the next page goes on behind it. A block is never cut.
  */
+import { limits } from '../limits.ts';
 import { mergingTrace } from '../otlp/trace-merge.ts';
 import { WireError } from '../otlp/wire.ts';
 import type { Codec } from '../platform/codec.ts';
 import type { Executor } from '../platform/executor.ts';
-import type { LogIndex } from '../raft/core/types.ts';
+import type { Entry, LogIndex } from '../raft/core/types.ts';
 import { BlockReader } from '../store/block-reader.ts';
 import type { BlockLog } from '../store/block-log.ts';
 import { DamagedError } from '../store/damaged.ts';
-import { fingerprintOf } from '../store/fingerprint.ts';
+import { type Fingerprint, fingerprintOf } from '../store/fingerprint.ts';
+import type { LargeLookups } from './large-lookups.ts';
 import type { TraceIndexer } from './trace-indexer.ts';
 
+/** What is behind one answer at most; at least one block. */
+export interface LookupBudget {
+  readonly blocksMax: number;
+  /** Bytes of the trace's spans; the block that reaches it is still in the answer. */
+  readonly bytesMax: number;
+}
+
 export interface LookupOptions {
-  readonly log: BlockLog;
-  readonly index: TraceIndexer;
+  readonly log: Pick<BlockLog, 'read'>;
+  readonly index: Pick<TraceIndexer, 'lookup'>;
   readonly codec: Codec;
   readonly executor: Executor;
+  readonly large: LargeLookups;
+  readonly budget: LookupBudget;
+}
+
+export interface LookupRequest {
+  readonly traceId: Uint8Array;
+  /** The last block of the page before; null for the first page. */
+  readonly after: LogIndex | null;
+  /** A lookup that waits for its turn gives up at this monotonic time. */
+  readonly untilMs: number;
+}
+
+export interface TracePage {
+  /** TracesData bytes, the caller's own. null when no span of the trace is stored; of a later page, empty bytes say that nothing was left. */
+  readonly trace: Uint8Array | null;
+  /** The last block of this page when more follow, else null. */
+  readonly next: LogIndex | null;
+  /** To be called once `trace` is no longer held: a large one takes the place of others. */
+  readonly release: () => void;
 }
 
 /** Blocks of one lookup read at a time: with other readers this stays below the thread pool's size (protocol F4). */
 const readsAtOnce = 2;
-/** Blocks opened in one turn of the event loop, each about 80 us: a trace over thousands of them delays no heartbeat (D4). */
-const blocksPerTurn = 16;
+/** Blocks, and their bytes, that are read before they are opened: a turn of the event loop is lost for each batch. */
+const batchBlocksMax = 16;
+const batchBytesMax = 2 * 1024 * 1024;
 
-/** The trace as OTLP TracesData bytes, from what this node has applied; null when it has no span of it. Rejects with `DamagedError`. */
-export async function lookUpTrace(
-  traceId: Uint8Array,
-  { log, index, codec, executor }: LookupOptions,
-): Promise<Uint8Array | null> {
-  const fingerprint = fingerprintOf(traceId);
-  const blocks = await index.lookup(fingerprint);
-  const slices: Uint8Array[] = [];
-  const readBlock = async (block: LogIndex): Promise<void> => {
-    const entry = await log.read(block);
-    slices.push(...new BlockReader(entry.payload, codec).slicesOf(fingerprint));
-  };
-  for (let at = 0; at < blocks.length; at += readsAtOnce) {
-    // Blocks in memory are read without a wait, so nothing else would have its turn.
-    if (at > 0 && at % blocksPerTurn === 0) await executor.nextTurn();
-    await Promise.all(blocks.slice(at, at + readsAtOnce).map(readBlock));
+/**
+ * One page of the trace, from what this node has applied. Rejects with `DamagedError`, or with `unavailable` when it is large
+ * and others were, up to the deadline.
+ */
+export async function lookUpTrace(request: LookupRequest, options: LookupOptions): Promise<TracePage> {
+  const fingerprint = fingerprintOf(request.traceId);
+  const blocks = await options.index.lookup(fingerprint);
+  const { after } = request;
+  const rest = after === null ? blocks : blocks.filter((block) => block > after);
+  return new Lookup({ request, options, fingerprint, blocks: rest }).page();
+}
+
+interface LookupParts {
+  readonly request: LookupRequest;
+  readonly options: LookupOptions;
+  readonly fingerprint: Fingerprint;
+  /** Ascending. */
+  readonly blocks: readonly LogIndex[];
+}
+
+class Lookup {
+  readonly #parts: LookupParts;
+  /** TracesData messages with the spans of the blocks visited. */
+  #slices: Uint8Array[] = [];
+  #bytes = 0;
+  #visited = 0;
+  /** Gives back the room of a large lookup; null while this is a small one. */
+  #leave: (() => void) | null = null;
+
+  constructor(parts: LookupParts) {
+    this.#parts = parts;
   }
-  try {
-    const trace = await executor.run(mergingTrace(slices, traceId));
-    return trace.length === 0 ? null : trace;
-  } catch (error) {
-    if (error instanceof WireError) throw new DamagedError('a stored span', error.message, { cause: error });
-    throw error;
+
+  async page(): Promise<TracePage> {
+    try {
+      let trace: Uint8Array | null = null;
+      while (trace === null) trace = await this.#run(this.#opening(await this.#readBatch()));
+      const { blocks, request } = this.#parts;
+      const next = this.#isAtEnd ? null : (blocks[this.#visited - 1] ?? null);
+      const isUnknown = trace.length === 0 && next === null && request.after === null;
+      return { trace: isUnknown ? null : trace, next, release: () => this.#leave?.() };
+    } catch (error) {
+      this.#leave?.();
+      if (error instanceof WireError) throw new DamagedError('a stored span', error.message, { cause: error });
+      throw error;
+    }
+  }
+
+  get #isAtEnd(): boolean {
+    return this.#visited === this.#parts.blocks.length;
+  }
+
+  get #isFull(): boolean {
+    const { blocksMax, bytesMax } = this.#parts.options.budget;
+    return this.#visited >= Math.max(1, blocksMax) || this.#bytes >= Math.max(1, bytesMax);
+  }
+
+  /** The next blocks. Those in memory are read without a wait. */
+  async #readBatch(): Promise<Entry[]> {
+    const { blocks, options } = this.#parts;
+    const end = Math.min(blocks.length, Math.max(1, options.budget.blocksMax), this.#visited + batchBlocksMax);
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (let at = this.#visited; at < end && bytes < batchBytesMax; at += readsAtOnce) {
+      const read = await Promise.all(
+        blocks.slice(at, Math.min(at + readsAtOnce, end)).map((block) => options.log.read(block)),
+      );
+      entries.push(...read);
+      bytes += read.reduce((sum, { payload }) => sum + payload.length, 0);
+    }
+    return entries;
+  }
+
+  /**
+   * Opens the blocks of a batch, as far as the budget goes, pausing after each frame. Gives the merged trace once no more
+   * blocks are needed, else null. A fingerprint can be shared: an answer without spans is none while there are blocks to visit.
+   */
+  *#opening(batch: readonly Entry[]): Generator<void, Uint8Array | null, void> {
+    const { request, options, fingerprint } = this.#parts;
+    for (const { payload } of batch) {
+      if (this.#isFull) break;
+      for (const slice of new BlockReader(payload, options.codec).slicesOf(fingerprint)) {
+        if (slice !== null) {
+          this.#slices.push(slice);
+          this.#bytes += slice.length;
+        }
+        yield;
+      }
+      this.#visited += 1;
+    }
+    if (!this.#isFull && !this.#isAtEnd) return null;
+    const trace = yield* mergingTrace(this.#slices, request.traceId);
+    this.#slices = [];
+    this.#bytes = 0;
+    return trace.length > 0 || this.#isAtEnd || this.#isFull ? trace : null;
+  }
+
+  /** Drives `job` in turns of the event loop; where it becomes large, it first waits for its place among the large ones. */
+  async #run<Result>(job: Iterator<void, Result, void>): Promise<Result> {
+    const { executor, large } = this.#parts.options;
+    const step = await executor.run(this.#untilLarge(job));
+    if (step.done === true) return step.value;
+    this.#leave = await large.enter(this.#parts.request.untilMs);
+    return executor.run(job);
+  }
+
+  *#untilLarge<Result>(job: Iterator<void, Result, void>): Generator<void, IteratorResult<void, Result>, void> {
+    for (;;) {
+      const step = job.next();
+      const mustWait = this.#leave === null && this.#bytes > limits.largeLookupBytes;
+      if (step.done === true || mustWait) return step;
+      yield;
+    }
   }
 }

@@ -27,7 +27,8 @@ import { HardStateFile, hardStateSlots } from '../store/hard-state.ts';
 import type { Founding, Hello, PeerMessage, Transport } from '../transport/transport.ts';
 import { protocolVersion } from '../transport/transport.ts';
 import { Ingest, type WriteResult } from './ingest.ts';
-import { lookUpTrace } from './lookup.ts';
+import { LargeLookups } from './large-lookups.ts';
+import { lookUpTrace, type TracePage } from './lookup.ts';
 import { Peers } from './peers.ts';
 import { memberStatuses, type StoreStatus } from './status.ts';
 import { TraceIndexer } from './trace-indexer.ts';
@@ -45,12 +46,22 @@ export interface TraceStoreOptions {
   readonly logger: Logger;
   /** Sees every committed entry, in log order, once a life. */
   readonly committed?: (entry: Entry) => void;
-  /** What clients may send, where that is not `limits`. */
+  /** What clients may send and ask for, where that is not `limits`. */
   readonly limits?: ClientLimits;
   /** Entries after which the index is flushed; see limits. */
   readonly indexFlushEntries?: number;
   /** The node must stop; called at most once. */
   readonly fatal: (error: Error) => void;
+}
+
+export interface ReadOptions {
+  /** The `next` of the page before this one. */
+  readonly after?: LogIndex | null;
+}
+
+/** A page of a trace and the applied index it was read at. */
+export interface TraceRead extends TracePage {
+  readonly applied: LogIndex;
 }
 
 /** The part that exists once the cluster is founded. */
@@ -65,11 +76,13 @@ const reportEveryMs = 250;
 
 export class TraceStore {
   readonly #options: TraceStoreOptions;
+  readonly #limits: ClientLimits;
   readonly #log: BlockLog;
   readonly #hardState: HardStateFile;
   readonly #self: ReplicaId;
   readonly #boot: string;
   readonly #peers: Peers;
+  readonly #largeLookups: LargeLookups;
   #founder: Founder | null = null;
   /** Under way, or done. */
   #founding: Promise<void> | null = null;
@@ -80,11 +93,13 @@ export class TraceStore {
 
   private constructor(options: TraceStoreOptions, log: BlockLog, hardState: HardStateFile, incarnation: string) {
     this.#options = options;
+    this.#limits = options.limits ?? limits;
     this.#log = log;
     this.#hardState = hardState;
     this.#self = replicaIdOf(options.node, incarnation);
     this.#boot = hex(options.platform.random.bytes(16));
     const { platform, logger, members } = options;
+    this.#largeLookups = new LargeLookups({ clock: platform.clock, atOnce: limits.largeLookupsAtOnce });
     this.#peers = new Peers({ clock: platform.clock, logger, members: new Set(members.keys()) });
   }
 
@@ -250,7 +265,7 @@ export class TraceStore {
       executor: platform.executor,
       builder: this.#boot,
       propose: (id, payload) => replica.propose(id, payload),
-      limits: this.#options.limits ?? limits,
+      limits: this.#limits,
       unavailable: () => replica.unavailable(),
     });
     this.#running = { replica, index, ingest };
@@ -367,19 +382,26 @@ export class TraceStore {
   }
 
   /**
-   * A trace as TracesData bytes and the applied index it was read at; null bytes when there is no such trace.
-   * Rejects with `unavailable` when a linearizable read cannot be confirmed, `not-ready`, or `damaged`.
+   * A trace, or as much of it as one answer may take: then `next` names where the next page begins (protocol D4).
+   * Rejects with `unavailable` when a linearizable read cannot be confirmed, or a large one does not get its turn, inside the
+   * deadline; with `not-ready`, or `damaged`.
    */
-  async read(traceId: Uint8Array, consistency: Consistency): Promise<{ trace: Uint8Array | null; applied: LogIndex }> {
+  async read(traceId: Uint8Array, consistency: Consistency, { after = null }: ReadOptions = {}): Promise<TraceRead> {
     const { replica, index } = this.#require();
+    const { platform, logger } = this.#options;
+    const { lookupBlocksMax: blocksMax, lookupBytesMax: bytesMax } = this.#limits;
+    const { clock, codec, executor } = platform;
+    const untilMs = clock.monotonicMs() + limits.readDeadlineMs;
     const applied = consistency === 'linearizable' ? await replica.linearize() : replica.status.applied;
     try {
-      const { codec, executor } = this.#options.platform;
-      const trace = await lookUpTrace(traceId, { log: this.#log, index, codec, executor });
-      return { trace, applied };
+      const page = await lookUpTrace(
+        { traceId, after, untilMs },
+        { log: this.#log, index, codec, executor, large: this.#largeLookups, budget: { blocksMax, bytesMax } },
+      );
+      return { ...page, applied };
     } catch (error) {
       if (!(error instanceof DamagedError || error instanceof DiskError)) throw error;
-      this.#options.logger.error({ error: error.message }, 'stored bytes cannot be read');
+      logger.error({ error: error.message }, 'stored bytes cannot be read');
       throw new QuorateError('damaged', `${error.message}: ask another node`);
     }
   }

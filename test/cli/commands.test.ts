@@ -6,6 +6,8 @@ import type { IncomingMessage, Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { exportOf } from '../otlp/bytes.ts';
+import { bytesField, fixed64Field } from '../support/protobuf-writer.ts';
 
 const quorate = join(import.meta.dirname, '../../bin/quorate');
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
@@ -27,23 +29,25 @@ function run(args: readonly string[], environment: Record<string, string> = {}):
 
 interface Answer {
   readonly status: number;
+  /** Bytes and text go out as they are, all else as JSON. */
   readonly body: unknown;
   readonly headers?: Record<string, string>;
 }
 let server: Server | undefined;
 afterEach(() => server?.close());
 
-/** A node that gives one answer; `asked` holds what it was asked. */
-async function nodeAnswering({
-  status,
-  body,
-  headers = {},
-}: Answer): Promise<{ url: string; asked: IncomingMessage[] }> {
+/** A node that gives these answers, the last one again and again; `asked` holds what it was asked. */
+async function nodeAnswering(...answers: Answer[]): Promise<{ url: string; asked: IncomingMessage[] }> {
   const asked: IncomingMessage[] = [];
   server = createServer((request, response) => {
+    const {
+      status,
+      body,
+      headers = {},
+    } = answers[Math.min(asked.length, answers.length - 1)] ?? { status: 500, body: '' };
     asked.push(request);
     response.writeHead(status, { 'content-type': 'application/json', ...headers });
-    response.end(typeof body === 'string' ? body : JSON.stringify(body));
+    response.end(typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body));
   });
   await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -51,26 +55,86 @@ async function nodeAnswering({
   return { url: `http://127.0.0.1:${port}`, asked };
 }
 
-const span = { traceId, spanId: 'a1', name: 'GET /', startTimeUnixNano: '1000', endTimeUnixNano: '2000' };
-const trace = { resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] };
+const spanOf = (number: number): Uint8Array =>
+  Buffer.concat([
+    bytesField(1, Buffer.from(traceId, 'hex')),
+    bytesField(2, Buffer.from(`a1a2a3a4a5a6a7a${number}`, 'hex')),
+    bytesField(5, `GET /${number}`),
+    fixed64Field(7, BigInt(1_000 + number)),
+    fixed64Field(8, 2_000n),
+  ]);
+const jsonOf = (number: number): object => ({
+  traceId,
+  spanId: `a1a2a3a4a5a6a7a${number}`,
+  name: `GET /${number}`,
+  startTimeUnixNano: String(1_000 + number),
+  endTimeUnixNano: '2000',
+});
+const traceOf = (...numbers: number[]): object => ({
+  resourceSpans: [{ scopeSpans: [{ spans: numbers.map(jsonOf) }] }],
+});
+
+/** A page that holds these spans, and says where the next one is. */
+function page(numbers: readonly number[], next?: string): Answer {
+  const rest = next === undefined ? {} : { 'quorate-partial': 'page', link: `<${next}>; rel="next"` };
+  const body = numbers.length === 0 ? new Uint8Array(0) : exportOf(...numbers.map(spanOf));
+  return { status: 200, body, headers: { 'content-type': 'application/x-protobuf', ...rest } };
+}
 
 describe('quorate trace get', () => {
   it('prints a tree, without colours when nobody looks', async () => {
-    const { url, asked } = await nodeAnswering({ status: 200, body: trace });
+    const { url, asked } = await nodeAnswering(page([1]));
     const { code, stdout, stderr } = await run(['trace', 'get', traceId.toUpperCase(), '--url', url]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toContain('unknown service  GET /');
+    expect(stdout).toContain('unknown service  GET /1');
     expect(stdout).not.toContain('\u001B');
     expect(asked[0]?.url).toBe(`/api/v1/traces/${traceId}?consistency=linearizable`);
-    expect(asked[0]?.headers.accept).toBe('application/json');
+    expect(asked).toHaveLength(1);
   });
 
-  it('passes OTLP JSON on as it is, and takes every flag from the environment', async () => {
-    const { url, asked } = await nodeAnswering({ status: 200, body: trace });
+  it('prints OTLP JSON, and takes every flag from the environment', async () => {
+    const { url, asked } = await nodeAnswering(page([1]));
     const environment = { QUORATE_URL: url, QUORATE_FORMAT: 'json', QUORATE_CONSISTENCY: 'stale' };
     const { code, stdout } = await run(['trace', 'get', traceId], environment);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: `${JSON.stringify(trace)}\n` });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${JSON.stringify(traceOf(1))}\n` });
     expect(asked[0]?.url).toContain('consistency=stale');
+  });
+
+  it('joins the pages of a large trace in order, a span that stands on two of them once', async () => {
+    const path = `/api/v1/traces/${traceId}?after=`;
+    const { url, asked } = await nodeAnswering(page([3, 2], `${path}7`), page([], `${path}9`), page([1, 2]));
+    const { code, stdout } = await run(['trace', 'get', traceId, '--url', url, '--format', 'json']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${JSON.stringify(traceOf(1, 2, 3))}\n` });
+    expect(asked.map((request) => request.url).slice(1)).toEqual([`${path}7`, `${path}9`]);
+  });
+
+  it('prints nothing of a trace one page of which fails', async () => {
+    const body = { error: { code: 'damaged', message: 'entry 9 of the log is damaged: ask another node' } };
+    const next = `/api/v1/traces/${traceId}?after=7`;
+    const { url } = await nodeAnswering(page([1], next), { status: 503, body, headers: { 'retry-after': '1' } });
+    expect(await run(['trace', 'get', traceId, '--url', url, '--format', 'json'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `${url} cannot answer now (503: entry 9 of the log is damaged: ask another node): try again in 1 s.\n`,
+    });
+  });
+
+  it.each([
+    ['does not say where the next page is', undefined],
+    ['names the page it just gave', `/api/v1/traces/${traceId}?after=7`],
+  ])('a node that %s is not followed for ever, nor believed', async (_, next) => {
+    const again = page([1], next);
+    const answer = { ...again, headers: { ...again.headers, 'quorate-partial': 'page' } };
+    const { url } = await nodeAnswering(answer);
+    const { code, stdout, stderr } = await run(['trace', 'get', traceId, '--url', url]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^http\S+ gave page \d of the trace and not where the next one is: ask another node\.\n$/);
+  });
+
+  it('pages with nothing on them are an unknown trace', async () => {
+    const { url } = await nodeAnswering(page([], `/api/v1/traces/${traceId}?after=7`), page([]));
+    const { code, stderr } = await run(['trace', 'get', traceId, '--url', url]);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: `${url} knows no trace ${traceId}.\n` });
   });
 
   it('an unknown trace', async () => {
@@ -98,11 +162,14 @@ describe('quorate trace get', () => {
   it('something that is not Quorate', async () => {
     const { url } = await nodeAnswering({ status: 200, body: '<html>' });
     const { code, stderr } = await run(['trace', 'get', traceId, '--url', url]);
-    expect({ code, stderr }).toEqual({ code: 1, stderr: 'The answer is not JSON: is --url a Quorate node?\n' });
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `${url} did not answer with a trace: is it a Quorate node?\n`,
+    });
   });
 
   it('nobody there', async () => {
-    const { url } = await nodeAnswering({ status: 200, body: trace });
+    const { url } = await nodeAnswering(page([1]));
     await new Promise((resolve) => server?.close(resolve));
     const { code, stderr } = await run(['trace', 'get', traceId, '--url', url]);
     expect({ code, stderr }).toEqual({

@@ -228,3 +228,14 @@ test('a trace of 20,000 spans is merged in many short steps', () => {
   expect(steps).toBeGreaterThan(30);
   expect(readTrace(step.value).map((span) => span.startTimeUnixNano)).toEqual(spans.map((_, at) => BigInt(at)));
 });
+
+test('one span sent 5,000 times is merged in as many short steps', () => {
+  const other = exportOf(spanFields(varintField(777, 1)));
+  const slices = Array.from({ length: 50 }, () => exportOf(...Array<Uint8Array>(100).fill(spanFields())));
+  const job = mergingTrace([...slices, other], traceIdA);
+  let steps = 0;
+  let step = job.next();
+  for (; !step.done; step = job.next()) steps += 1;
+  expect(steps).toBeGreaterThan(5_000);
+  expect(acceptedSpans(step.value)).toHaveLength(2);
+});

@@ -267,7 +267,6 @@ describe('a faulty span is rejected alone', () => {
 
   describe('fields of one span, at every depth', () => {
     const few = { ...limits, fieldsMax: 20 };
-    const good = spanFields();
     const rows: [string, (count: number) => Uint8Array][] = [
       ['unknown ones', (count) => spanFields(...Array.from({ length: count }, () => varintField(99, 1)))],
       [

@@ -1,4 +1,5 @@
 /** One machine of a simulated cluster: a disk and a clock that outlive the processes run on it. */
+import { limits } from '../../src/limits.ts';
 import { silentLogger, type Logger } from '../../src/logger.ts';
 import { asNodeId, type Entry, type NodeId } from '../../src/raft/core/types.ts';
 import { TraceStore } from '../../src/traces/trace-store.ts';
@@ -90,6 +91,8 @@ export class SimNode {
       members: new Map(members.map((id) => [id, `${id}:4319`])),
       logger: logger ?? silentLogger,
       indexFlushEntries: 24,
+      // Small, so that most traces come in pages.
+      limits: { ...limits, lookupBlocksMax: 24 },
       committed: (entry) => committed(this.id, name, entry),
       fatal: fail,
     });

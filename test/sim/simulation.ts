@@ -144,6 +144,7 @@ class Simulation {
     const { acked, unknown, reads } = this.#workload.counts;
     if (this.#witness.leaderChanges > 1) this.#marks.add('leader change');
     if (unknown > 0) this.#marks.add('unknown outcome');
+    if (this.#workload.counts.pagedReads > 0) this.#marks.add('paged read');
     return {
       seed: this.#seed,
       nodes: this.#nodes.length,

@@ -3,9 +3,11 @@
  * What they see goes into one history. A client waits no longer than its patience; what it did not hear is unknown.
  */
 import { QuorateError } from '../../src/errors.ts';
+import { mergeTrace } from '../../src/otlp/trace-merge.ts';
 import { walkExport } from '../../src/otlp/walk.ts';
 import { limits } from '../../src/limits.ts';
-import type { TraceStore } from '../../src/traces/trace-store.ts';
+import type { LogIndex } from '../../src/raft/core/types.ts';
+import type { TraceRead, TraceStore } from '../../src/traces/trace-store.ts';
 import type { HistoryRecorder } from '../support/history.ts';
 import { smallExport } from '../support/otlp-workload.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
@@ -41,7 +43,7 @@ export class SimWorkload {
   /** Exports of unknown outcome, which clients send again. */
   readonly #unsettled: { trace: string; body: Uint8Array; spanIds: readonly string[] }[] = [];
   #open = true;
-  readonly counts = { acked: 0, unknown: 0, refused: 0, reads: 0, failedReads: 0, retried: 0 };
+  readonly counts = { acked: 0, unknown: 0, refused: 0, reads: 0, failedReads: 0, pagedReads: 0, retried: 0 };
 
   constructor(options: WorkloadOptions) {
     this.#options = options;
@@ -123,7 +125,7 @@ export class SimWorkload {
   async read(name: string, target: Target, trace: string): Promise<boolean> {
     const pending = this.#options.history.read(`${name} through ${target.id}`, trace, 'linearizable');
     const answer = await this.#withPatience(
-      target.store.read(Buffer.from(trace, 'hex'), 'linearizable').then(
+      readPages(target.store, Buffer.from(trace, 'hex')).then(
         (result) => result,
         (error: unknown) => {
           if (!(error instanceof QuorateError)) throw error;
@@ -138,6 +140,7 @@ export class SimWorkload {
       this.counts.failedReads += 1;
       return false;
     }
+    if (answer.pages > 1) this.counts.pagedReads += 1;
     pending.returned(spanIdsOf(answer.trace));
     return true;
   }
@@ -164,9 +167,24 @@ export class SimWorkload {
   }
 }
 
+/**
+ * The whole trace, however many pages it comes in. Pages follow the log, so with all that later ones add it is the trace as
+ * of the last: still one linearizable read.
+ */
+async function readPages(store: TraceStore, traceId: Uint8Array): Promise<{ trace: Uint8Array; pages: number }> {
+  const pages: Uint8Array[] = [];
+  let after: LogIndex | null = null;
+  do {
+    const page: TraceRead = await store.read(traceId, 'linearizable', { after });
+    if (page.trace !== null) pages.push(page.trace);
+    page.release();
+    after = page.next;
+  } while (after !== null);
+  return { trace: mergeTrace(pages, traceId), pages: pages.length };
+}
+
 /** TracesData and ExportTraceServiceRequest are the same on the wire. */
-function spanIdsOf(trace: Uint8Array | null): string[] {
-  if (trace === null) return [];
+function spanIdsOf(trace: Uint8Array): string[] {
   const { spanCount, spans } = walkExport(trace, limits);
   return Array.from({ length: spanCount }, (_, span) => {
     const at = spans.spanIdAt[span] ?? 0;

@@ -53,6 +53,9 @@ const onlyBlock = (spans: readonly SpanText[]): Uint8Array => {
   return block.payload;
 };
 
+const slicesOf = (reader: BlockReader, trace: number): Uint8Array[] =>
+  [...reader.slicesOf(fingerprintOf(traceIdOf(trace)))].filter((slice) => slice !== null);
+
 describe('block', () => {
   test('every span comes back by its trace, under its resource and scope, once, however exports and blocks are cut', () => {
     fc.assert(
@@ -60,7 +63,7 @@ describe('block', () => {
         const readers = build(exports).map(({ payload }) => new BlockReader(payload, realCodec));
         const all = exports.flat();
         for (const trace of new Set(all.map((span) => span.trace))) {
-          const slices = readers.flatMap((reader) => reader.slicesOf(fingerprintOf(traceIdOf(trace))));
+          const slices = readers.flatMap((reader) => slicesOf(reader, trace));
           expect(sorted(slices.flatMap(spansIn))).toEqual(sorted(all.filter((span) => span.trace === trace)));
         }
         expect(readers.reduce((sum, { header }) => sum + header.spanCount, 0)).toBe(all.length);
@@ -116,9 +119,7 @@ describe('block', () => {
   test('several exports share a block; spans of one trace lie together', () => {
     const [block, ...others] = build([oneTrace(2, 'first'), oneTrace(3, 'second')]);
     expect(others).toEqual([]);
-    const slices = new BlockReader(block?.payload ?? new Uint8Array(0), realCodec).slicesOf(
-      fingerprintOf(traceIdOf(1)),
-    );
+    const slices = slicesOf(new BlockReader(block?.payload ?? new Uint8Array(0), realCodec), 1);
     expect(slices.map((slice) => spansIn(slice).length)).toEqual([5]);
   });
 
@@ -135,10 +136,37 @@ describe('block', () => {
     const request = exportOf(spans);
     const started = new BlockBuilder({ codec: measuring, builder, frameRawBytesTarget: 600 });
     started.add(request, walkExport(request, walkLimits));
-    const slices = new BlockReader(started.seal(1).payload, realCodec).slicesOf(fingerprintOf(traceIdOf(1)));
+    const slices = slicesOf(new BlockReader(started.seal(1).payload, realCodec), 1);
     expect(slices.length).toBeGreaterThan(3);
     expect(Math.max(...frameBytes)).toBeLessThanOrEqual(600);
     expect(sorted(slices.flatMap(spansIn))).toEqual(sorted(spans));
+  });
+
+  test('a large resource is not repeated for every frame', () => {
+    const spans = oneTrace(40, 'y'.repeat(100)).map((span) => ({ ...span, resource: 'r'.repeat(2_000) }));
+    const payload = onlyBlock(spans);
+    const slices = slicesOf(new BlockReader(payload, realCodec), 1);
+    expect(slices.length).toBeGreaterThan(1);
+    expect(slices.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(3 * 40 * 170);
+    expect(sorted(slices.flatMap(spansIn))).toEqual(sorted(spans));
+  });
+
+  test('a trace of many frames is read in a step for each', () => {
+    const payload = onlyBlock(oneTrace(40, 'y'.repeat(100)));
+    let opened = 0;
+    const counting = {
+      ...realCodec,
+      decompress: (frame: Uint8Array, rawBytes: number) => {
+        opened += 1;
+        return realCodec.decompress(frame, rawBytes);
+      },
+    };
+    const job = new BlockReader(payload, counting).slicesOf(fingerprintOf(traceIdOf(1)));
+    for (let before = opened, step = job.next(); step.done !== true; before = opened, step = job.next()) {
+      // The first step also opens the frame with the parts.
+      expect(opened - before).toBeLessThanOrEqual(before === 0 ? 2 : 1);
+    }
+    expect(opened).toBeGreaterThan(5);
   });
 
   test('only the frames of the trace asked for are opened', () => {
@@ -155,11 +183,10 @@ describe('block', () => {
       trace: trace + 1,
     }));
     const reader = new BlockReader(onlyBlock(spans), counting);
-    reader.slicesOf(fingerprintOf(traceIdOf(17)));
-    reader.slicesOf(fingerprintOf(traceIdOf(17)));
+    expect(slicesOf(reader, 17)).toHaveLength(1);
     // Its own frame, and the one with the parts.
     expect(opened).toBe(2);
-    expect(reader.slicesOf(fingerprintOf(traceIdOf(999)))).toEqual([]);
+    expect(slicesOf(reader, 999)).toEqual([]);
     expect(opened).toBe(2);
   });
 
@@ -210,6 +237,6 @@ describe('block', () => {
     const view = new DataView(longer.buffer);
     view.setUint32(60, view.getUint32(60) + extra.length);
     writeChecksum(longer.subarray(0, headBytes + extra.length));
-    expect(new BlockReader(longer, realCodec).slicesOf(fingerprintOf(traceIdOf(1))).flatMap(spansIn)).toHaveLength(3);
+    expect(slicesOf(new BlockReader(longer, realCodec), 1).flatMap(spansIn)).toHaveLength(3);
   });
 });

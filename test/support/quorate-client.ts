@@ -55,6 +55,8 @@ export class QuorateClient {
     if (answer.status === 404) return [];
     const text = answer.body.toString('utf8');
     if (answer.status !== 200) throw new Error(`${this.id} answered ${answer.status}: ${text.slice(0, 200)}`);
+    if (answer.headers['quorate-partial'] !== undefined)
+      throw new Error(`${this.id} gave a page of trace ${traceId} where tests expect whole traces`);
     const said = answer.headers['quorate-consistency'];
     if (said !== consistency)
       throw new Error(`${this.id} was asked for a ${consistency} read and gave a ${String(said)} one`);

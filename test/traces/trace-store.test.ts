@@ -1,6 +1,5 @@
 /** How one node starts, by itself: what it may believe of its own disk, and of those who greet it. */
 import { describe, expect, test } from 'vitest';
-import { silentLogger } from '../../src/logger.ts';
 import {
   asBootId,
   asHash,
@@ -11,88 +10,9 @@ import {
   emptyLog,
   type Entry,
 } from '../../src/raft/core/types.ts';
-import { BlockLog } from '../../src/store/block-log.ts';
-import { type HardState, HardStateFile, hardStateSlots } from '../../src/store/hard-state.ts';
-import { TraceStore } from '../../src/traces/trace-store.ts';
-import type { Hello, PeerMessage, Transport, TransportHandlers } from '../../src/transport/transport.ts';
+import type { Hello, PeerMessage, TransportHandlers } from '../../src/transport/transport.ts';
 import { entryAfter } from '../store/support.ts';
-import { Machine } from '../store/machine.ts';
-
-const voters = ['n1#i1', 'n2#i2', 'n3#i3'].map((voter) => asReplicaId(voter));
-const freshState: HardState = {
-  clusterId: 'c1',
-  incarnation: 'i1',
-  term: asTerm(0),
-  vote: null,
-  promised: emptyLog,
-  commit: asIndex(0),
-  modeEpoch: 0,
-  sealed: false,
-};
-
-/** A network without anybody else; the test speaks through `handlers`. */
-class LoneTransport implements Transport {
-  handlers: TransportHandlers | null = null;
-
-  async start(_hello: () => Hello, handlers: TransportHandlers): Promise<void> {
-    this.handlers = handlers;
-  }
-  send(): boolean {
-    return false;
-  }
-  helloChanged(): void {}
-  async close(): Promise<void> {}
-}
-
-class Node {
-  readonly machine = new Machine(1);
-  readonly transport = new LoneTransport();
-  readonly committed: Entry[] = [];
-  failure: Error | null = null;
-
-  /** What an earlier run left on the disk. */
-  async disk(state: HardState, log: { voters: typeof voters; entries: readonly Entry[] } | null): Promise<void> {
-    const { disk } = this.machine.platform;
-    await this.machine.tell(async () => {
-      const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
-      await hardState.write(state);
-      const blockLog = await BlockLog.open({ keyValue: await disk.openKeyValue('log') });
-      if (log !== null) await blockLog.found({ clusterId: 'c1', configuration: { voters: log.voters } });
-      if (log !== null && log.entries.length > 0) {
-        blockLog.stage({ sequence: 1, truncateFrom: null, entries: log.entries });
-        await blockLog.flush();
-      }
-    });
-    this.machine.crash('process');
-  }
-
-  open(members: readonly string[]): Promise<TraceStore> {
-    return this.machine.wait(
-      TraceStore.open({
-        platform: this.machine.platform,
-        transport: this.transport,
-        node: asNodeId('n1'),
-        http: 'http://n1',
-        members: new Map(members.map((id) => [asNodeId(id), `${id}:4319`])),
-        logger: silentLogger,
-        committed: (entry) => this.committed.push(entry),
-        fatal: (error) => (this.failure = error),
-      }),
-    );
-  }
-
-  /** Not one byte of the slot is what it was. */
-  damageSlot(slot: number): void {
-    const bytes = this.machine.disk.slotFiles.get('hard-state')?.bytes ?? new Uint8Array(0);
-    const { slotBytes } = hardStateSlots;
-    for (let at = slot * slotBytes; at < (slot + 1) * slotBytes; at += 1) bytes[at] = (bytes[at] ?? 0) ^ 0xff;
-  }
-
-  async runFor(durationMs: number): Promise<void> {
-    const { scheduler } = this.machine;
-    await scheduler.run({ untilMs: scheduler.nowMs + durationMs, settled: () => false });
-  }
-}
+import { freshState, LoneNode, voters } from './lone-node.ts';
 
 function three(): Entry[] {
   const entries: Entry[] = [];
@@ -104,7 +24,7 @@ function three(): Entry[] {
 describe('start', () => {
   test('a log that fell back to replaced entries: the commit index of the hard state does not speak of them', async () => {
     // Entries 1 to 3 of term 1 were replaced by those of term 2, which committed; then the disk lost that batch.
-    const node = new Node();
+    const node = new LoneNode();
     const promised = { index: asIndex(3), term: asTerm(2), hash: asHash('77'.repeat(16)) };
     await node.disk({ ...freshState, term: asTerm(2), promised, commit: asIndex(3) }, { voters, entries: three() });
     const store = await node.open(['n1', 'n2', 'n3']);
@@ -114,7 +34,7 @@ describe('start', () => {
   });
 
   test('a whole log: what the hard state calls committed is applied without a leader', async () => {
-    const node = new Node();
+    const node = new LoneNode();
     const entries = three();
     const { index, term, hash } = entries[2] as Entry;
     const promised = { index, term, hash };
@@ -125,7 +45,7 @@ describe('start', () => {
   });
 
   test('a founding cut short between its log and its hard state is finished, also without anybody else', async () => {
-    const node = new Node();
+    const node = new LoneNode();
     await node.disk({ ...freshState, clusterId: null }, { voters: [asReplicaId('n1#i1')], entries: [] });
     const store = await node.open(['n1']);
     await node.runFor(2_000);
@@ -133,12 +53,12 @@ describe('start', () => {
   });
 
   test.each([
-    ['unreadable', (node: Node) => [0, 1, 2, 3].forEach((slot) => node.damageSlot(slot))],
-    ['lost', (node: Node) => node.machine.disk.slotFiles.delete('hard-state')],
+    ['unreadable', (node: LoneNode) => [0, 1, 2, 3].forEach((slot) => node.damageSlot(slot))],
+    ['lost', (node: LoneNode) => node.machine.disk.slotFiles.delete('hard-state')],
   ])(
     'a hard state that is %s: a new incarnation that votes no more, and no entry is touched (A3)',
     async (_, damage) => {
-      const node = new Node();
+      const node = new LoneNode();
       const entries = three();
       const { index, term, hash } = entries[2] as Entry;
       await node.disk({ ...freshState, term: asTerm(1), promised: { index, term, hash } }, { voters, entries });
@@ -174,7 +94,7 @@ describe('who is admitted', () => {
   });
 
   async function founded(): Promise<TransportHandlers> {
-    const node = new Node();
+    const node = new LoneNode();
     await node.disk(freshState, { voters, entries: [] });
     await node.open(['n1', 'n2', 'n3']);
     if (node.transport.handlers === null) throw new Error('the transport was not started');

@@ -1,0 +1,63 @@
+/**
+ * JSON for whoever sends or asks for it, and where it is made (protocol D4): a little between turns of the main thread, a
+ * lot by a thread that is started when it is first needed and kept. JSON costs about ten times what the spans behind it
+ * cost in protobuf, so a large answer made here would delay heartbeats and other lookups.
+ */
+import { limits } from '../limits.ts';
+import type { Logger } from '../logger.ts';
+import { exportFromJson } from '../otlp/json-decode.ts';
+import { encodingJson, joining } from '../otlp/json-encode.ts';
+import type { Executor } from '../platform/executor.ts';
+import type { DecodedExport, DecodeLimits } from './json-messages.ts';
+import { JsonThread } from './json-thread.ts';
+
+export interface JsonWorkOptions {
+  readonly executor: Executor;
+  readonly logger: Logger;
+  /** The thread's code; tests have one that fails. */
+  readonly workerUrl?: URL;
+}
+
+export class JsonWork {
+  readonly #options: JsonWorkOptions;
+  #thread: JsonThread | null = null;
+  #closed = false;
+
+  constructor(options: JsonWorkOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The OTLP JSON of TracesData bytes, which are given away: as text, or a large one in chunks of UTF-8 made as they are taken.
+   * Leaving the iteration early ends the work.
+   */
+  async encode(traces: Uint8Array): Promise<string | AsyncIterable<Uint8Array>> {
+    if (traces.length < limits.jsonInlineBytesMax) return this.#options.executor.run(joining(encodingJson(traces)));
+    return this.#startedThread().encode(traces);
+  }
+
+  /** `exportFromJson` of a body, which is given away. Rejects with JsonError. */
+  async decode(body: Uint8Array, decodeLimits: DecodeLimits): Promise<DecodedExport> {
+    if (body.length < limits.jsonInlineBytesMax) return exportFromJson(body, decodeLimits);
+    return this.#startedThread().decode(body, decodeLimits);
+  }
+
+  /** Ends the thread. What is under way rejects. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#thread?.close();
+  }
+
+  #startedThread(): JsonThread {
+    if (this.#closed) throw new Error('JSON is no longer made: the node is stopping');
+    const failed = (error: Error): void => {
+      this.#thread = null;
+      this.#options.logger.error(
+        { error: error.message },
+        'the JSON thread failed; the next to need it starts another',
+      );
+    };
+    this.#thread ??= new JsonThread(failed, this.#options.workerUrl);
+    return this.#thread;
+  }
+}

@@ -1,0 +1,188 @@
+/** JSON made and read by the main thread or by the other one: nobody can tell which, unless it fails. */
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { afterEach, describe, expect, test } from 'vitest';
+import { JsonWork } from '../../src/api/json-work.ts';
+import { traceRoutes } from '../../src/api/trace-routes.ts';
+import { limits } from '../../src/limits.ts';
+import { silentLogger } from '../../src/logger.ts';
+import { exportFromJson, JsonError } from '../../src/otlp/json-decode.ts';
+import { tracesToJson } from '../../src/otlp/json-encode.ts';
+import { openRealExecutor } from '../../src/platform/real/executor.ts';
+import { asIndex } from '../../src/raft/core/types.ts';
+import type { TraceStore } from '../../src/traces/trace-store.ts';
+import { smallExport } from '../support/otlp-workload.ts';
+import { eventually } from '../support/quorate-client.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
+
+const random = new SeededRandom(3);
+const tracesOf = (spans: number): Uint8Array => new Uint8Array(smallExport(random, { spans }).body);
+const small = tracesOf(20);
+const large = tracesOf(30_000);
+const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+
+const opened: { close(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const one of opened.splice(0)) await one.close();
+});
+
+const failures: string[] = [];
+const logger = { ...silentLogger, error: (_fields: object, sentence: string) => failures.push(sentence) };
+
+function jsonWork(workerUrl?: URL): JsonWork {
+  failures.length = 0;
+  const work = new JsonWork({
+    executor: openRealExecutor(),
+    logger,
+    ...(workerUrl === undefined ? {} : { workerUrl }),
+  });
+  opened.push(work);
+  return work;
+}
+
+const failing = (): JsonWork => jsonWork(new URL('failing-json-worker.ts', import.meta.url));
+
+/** The text, and in how many chunks it came: 0 for a string. */
+async function textOf(encoded: string | AsyncIterable<Uint8Array>): Promise<{ text: string; chunks: number }> {
+  if (typeof encoded === 'string') return { text: encoded, chunks: 0 };
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of encoded) chunks.push(chunk);
+  return { text: Buffer.concat(chunks).toString('utf8'), chunks: chunks.length };
+}
+
+describe('encode', () => {
+  test('a little is text, a lot comes in chunks, and both are what tracesToJson makes', async () => {
+    const work = jsonWork();
+    expect(await textOf(await work.encode(small.slice()))).toEqual({ text: tracesToJson(small), chunks: 0 });
+    const { text, chunks } = await textOf(await work.encode(large.slice()));
+    expect(text === tracesToJson(large)).toBe(true);
+    expect(chunks).toBeGreaterThan(3);
+    expect(chunks).toBeLessThanOrEqual(Math.ceil(text.length / limits.jsonChunkBytes));
+  });
+
+  test('characters that take several bytes are not cut between chunks', async () => {
+    const json = (text: string): Uint8Array =>
+      Buffer.from(
+        JSON.stringify({
+          resourceSpans: [
+            { scopeSpans: [{ spans: [{ traceId, spanId: '00000000000000aa', name: text.repeat(100_000) }] }] },
+          ],
+        }),
+      );
+    const text = json('日本€');
+    const traces = new Uint8Array(exportFromJson(text));
+    expect((await textOf(await jsonWork().encode(traces))).text === text.toString()).toBe(true);
+  });
+
+  test('several at once', async () => {
+    const work = jsonWork();
+    const texts = await Promise.all([1, 2, 3].map(async () => textOf(await work.encode(large.slice()))));
+    for (const { text } of texts) expect(text === tracesToJson(large)).toBe(true);
+  });
+
+  test('who leaves early leaves the thread to others', async () => {
+    const work = jsonWork();
+    for (let n = 0; n < 50; n += 1) {
+      const encoded = await work.encode(large.slice());
+      if (typeof encoded !== 'string') for await (const chunk of encoded) if (chunk.length > 0) break;
+    }
+    expect((await textOf(await work.encode(large.slice()))).text === tracesToJson(large)).toBe(true);
+  });
+
+  test('damaged bytes are an error of that text alone', async () => {
+    const work = jsonWork();
+    await expect(textOf(await work.encode(large.slice(0, large.length - 3)))).rejects.toThrow('reaches past the end');
+    expect((await textOf(await work.encode(large.slice()))).chunks).toBeGreaterThan(3);
+    expect(failures).toEqual([]);
+  });
+
+  test('bytes that share their buffer with others leave it to them', async () => {
+    const shared = Buffer.concat([Buffer.from('before'), large]);
+    const encoded = await jsonWork().encode(shared.subarray(6));
+    expect((await textOf(encoded)).text === tracesToJson(large)).toBe(true);
+    expect(shared.toString('latin1', 0, 6)).toBe('before');
+  });
+});
+
+describe('decode', () => {
+  const body = (traces: Uint8Array): Uint8Array => Buffer.from(tracesToJson(traces));
+
+  test.each([
+    ['small', small],
+    ['large', large],
+  ])('a %s body is what exportFromJson makes of it', async (_, traces) => {
+    const decoded = await jsonWork().decode(body(traces), limits);
+    expect(Buffer.compare(Buffer.from(decoded), Buffer.from(exportFromJson(body(traces))))).toBe(0);
+  });
+
+  test.each([
+    ['small', '{"resourceSpans":7}'],
+    ['large', `{"resourceSpans":7,"x":"${'x'.repeat(limits.jsonInlineBytesMax)}"}`],
+  ])('a mistake in a %s body is a JsonError with the same sentence', async (_, text) => {
+    const error: unknown = await jsonWork()
+      .decode(Buffer.from(text), limits)
+      .catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(JsonError);
+    expect(error).toMatchObject({ message: 'resourceSpans: must be an array' });
+  });
+});
+
+describe('a thread that fails', () => {
+  test('rejects what was under way; the next use starts another', async () => {
+    const work = failing();
+    for (let n = 1; n <= 2; n += 1) {
+      const encoded = await work.encode(large.slice());
+      await expect(textOf(encoded)).rejects.toThrow('planted failure');
+      expect(failures).toHaveLength(n);
+    }
+    await expect(work.decode(Buffer.alloc(limits.jsonInlineBytesMax), limits)).rejects.toThrow('planted failure');
+  });
+
+  test('one that was closed rejects, and none is started after that', async () => {
+    const work = jsonWork();
+    const encoded = await work.encode(large.slice());
+    const decoding = work.decode(Buffer.alloc(limits.jsonInlineBytesMax), limits).catch((thrown: unknown) => thrown);
+    await work.close();
+    expect(await decoding).toMatchObject({ message: 'the JSON thread is closed' });
+    await expect(textOf(encoded)).rejects.toThrow('the JSON thread is closed');
+    await expect(work.encode(large.slice())).rejects.toThrow('the node is stopping');
+    expect(failures).toEqual([]);
+  });
+});
+
+describe('as an answer', () => {
+  /** The routes over a store that always gives `large`; `released` counts what was let go. */
+  async function serving(json: JsonWork): Promise<{ url: string; released: () => number }> {
+    let released = 0;
+    const store = {
+      status: { id: 'n1' },
+      read: async () => ({ trace: large.slice(), applied: asIndex(1), next: null, release: () => (released += 1) }),
+    };
+    const server: FastifyInstance = Fastify({ forceCloseConnections: true });
+    await server.register(traceRoutes, { store: store as unknown as TraceStore, json });
+    await server.listen({ host: '127.0.0.1', port: 0 });
+    opened.push(server);
+    const { port } = server.server.address() as AddressInfo;
+    return { url: `http://127.0.0.1:${port}/api/v1/traces/${traceId}`, released: () => released };
+  }
+
+  test('one that fails half way breaks the connection: it never looks whole', async () => {
+    const { url, released } = await serving(failing());
+    const answer = await fetch(url);
+    expect(answer.status).toBe(200);
+    await expect(answer.text()).rejects.toThrow('terminated');
+    await eventually('the release', async () => released() === 1);
+  });
+
+  test('a client that goes away ends the work and lets the bytes go', async () => {
+    const { url, released } = await serving(jsonWork());
+    const request = get(url, { agent: false });
+    const [answer] = (await once(request, 'response')) as [IncomingMessage];
+    await once(answer, 'readable');
+    expect(released()).toBe(0);
+    answer.destroy();
+    await eventually('the release', async () => released() === 1);
+  });
+});
