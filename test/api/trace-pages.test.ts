@@ -7,7 +7,6 @@ import { tracesToJson } from '../../src/otlp/json-encode.ts';
 import { readTrace } from '../../src/otlp/read-trace.ts';
 import { mergeTrace } from '../../src/otlp/trace-merge.ts';
 import { smallExport } from '../support/otlp-workload.ts';
-import { eventually } from '../support/quorate-client.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { OneNode } from './one-node.ts';
 
