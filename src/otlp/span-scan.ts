@@ -72,7 +72,7 @@ export class SpanScanner {
     while (at < end) {
       fieldsLeft -= 1;
       if (fieldsLeft < 0) {
-        checker.fault ??= 'fields';
+        checker.fault = 'fields';
         break;
       }
       const tag = bytes[at] as number;

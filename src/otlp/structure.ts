@@ -139,7 +139,7 @@ export class StructureChecker {
       }
       fieldsLeft -= 1;
       if (fieldsLeft < 0) {
-        this.fault ??= 'fields';
+        this.fault = 'fields';
         this.fieldsLeft = 0;
         return;
       }
