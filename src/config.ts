@@ -33,6 +33,16 @@ export type LogLevel = (typeof logLevels)[number];
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
+/** One of the settable limits, a number or a size; its flag is `limitFlag(name)`. */
+function countLimit(name: keyof ClientLimits, range: Range, description: string) {
+  const parse = (text: string): number | Refusal => parseCount(text, range);
+  return { placeholder: 'NUMBER', description, parse, default: String(limits[name]) };
+}
+function sizeLimit(name: keyof ClientLimits, range: Range, description: string) {
+  const parse = (text: string): number | Refusal => parseSize(text, range);
+  return { placeholder: 'SIZE', description, parse, default: formatSize(limits[name]) };
+}
+
 export const nodeSettings = {
   id: {
     placeholder: 'ID',
@@ -80,108 +90,79 @@ export const nodeSettings = {
     parse: (text) => parseChoice(text, logLevels),
     default: 'info',
   },
-  'request-bytes-max': {
-    placeholder: 'SIZE',
-    description: 'Largest request, as received and after inflation; at most two thirds of --admission-bytes-max.',
-    parse: (text) => parseSize(text, { least: 64 * KiB, most: 512 * MiB }),
-    default: formatSize(limits.requestBytesMax),
-  },
-  'inflation-ratio-max': {
-    placeholder: 'NUMBER',
-    description: 'How many times its size a compressed request may inflate to; its first MiB is free.',
-    parse: (text) => parseCount(text, { least: 2, most: 10_000 }),
-    default: String(limits.inflationRatioMax),
-  },
-  'admission-bytes-max': {
-    placeholder: 'SIZE',
-    description: 'Bytes of all requests being read, inflated and built at a time; above it requests are answered 429.',
-    parse: (text) => parseSize(text, { least: MiB, most: 4096 * MiB }),
-    default: formatSize(limits.admissionBytesMax),
-  },
-  'headers-timeout-ms': {
-    placeholder: 'MS',
-    description: 'The headers of a request must arrive within this time.',
-    parse: (text) => parseCount(text, { least: 100, most: 600_000 }),
-    default: String(limits.headersTimeoutMs),
-  },
-  'request-timeout-ms': {
-    placeholder: 'MS',
-    description: 'A request must arrive whole within this time.',
-    parse: (text) => parseCount(text, { least: 100, most: 600_000 }),
-    default: String(limits.requestTimeoutMs),
-  },
-  'connections-per-source-max': {
-    placeholder: 'NUMBER',
-    description: 'Connections of one remote address, HTTP and gRPC each.',
-    parse: (text) => parseCount(text, { least: 1, most: 65_536 }),
-    default: String(limits.connectionsPerSourceMax),
-  },
-  'span-bytes-max': {
-    placeholder: 'SIZE',
-    description: 'Largest span, and largest resource with its scope; larger ones are rejected by partial_success.',
-    parse: (text) => parseSize(text, { least: KiB, most: limits.spanBytesMax }),
-    default: formatSize(limits.spanBytesMax),
-  },
-  'any-value-depth-max': {
-    placeholder: 'NUMBER',
-    description: 'Deepest nesting of an attribute value.',
-    parse: (text) => parseCount(text, { least: 1, most: 100 }),
-    default: String(limits.anyValueDepthMax),
-  },
-  'attributes-max': {
-    placeholder: 'NUMBER',
-    description: 'Attributes of one span, event, link, resource or scope.',
-    parse: (text) => parseCount(text, { least: 1, most: 1_000_000 }),
-    default: String(limits.attributesMax),
-  },
-  'events-max': {
-    placeholder: 'NUMBER',
-    description: 'Events of one span.',
-    parse: (text) => parseCount(text, { least: 0, most: 1_000_000 }),
-    default: String(limits.eventsMax),
-  },
-  'links-max': {
-    placeholder: 'NUMBER',
-    description: 'Links of one span.',
-    parse: (text) => parseCount(text, { least: 0, most: 1_000_000 }),
-    default: String(limits.linksMax),
-  },
-  'fields-max': {
-    placeholder: 'NUMBER',
-    description: 'Encoded fields of one span, or of one resource with its scope, at every depth.',
-    parse: (text) => parseCount(text, { least: 100, most: 10_000_000 }),
-    default: String(limits.fieldsMax),
-  },
-  'key-bytes-max': {
-    placeholder: 'SIZE',
-    description: 'Longest key of an attribute.',
-    parse: (text) => parseSize(text, { least: 128, most: limits.spanBytesMax }),
-    default: formatSize(limits.keyBytesMax),
-  },
-  'value-bytes-max': {
-    placeholder: 'SIZE',
-    description: 'Largest value of an attribute, as encoded.',
-    parse: (text) => parseSize(text, { least: 128, most: limits.spanBytesMax }),
-    default: formatSize(limits.valueBytesMax),
-  },
-  'spans-per-request-max': {
-    placeholder: 'NUMBER',
-    description: 'Spans of one request; those behind are rejected by partial_success.',
-    parse: (text) => parseCount(text, { least: 1, most: 10_000_000 }),
-    default: String(limits.spansPerRequestMax),
-  },
-  'lookup-blocks-max': {
-    placeholder: 'NUMBER',
-    description: 'Blocks behind one answer to a lookup; what is more comes on further pages.',
-    parse: (text) => parseCount(text, { least: 1, most: 100_000 }),
-    default: String(limits.lookupBlocksMax),
-  },
-  'lookup-bytes-max': {
-    placeholder: 'SIZE',
-    description: 'Bytes of spans behind one answer to a lookup; what is more comes on further pages.',
-    parse: (text) => parseSize(text, { least: 64 * KiB, most: 256 * MiB }),
-    default: formatSize(limits.lookupBytesMax),
-  },
+  'request-bytes-max': sizeLimit(
+    'requestBytesMax',
+    { least: 64 * KiB, most: 512 * MiB },
+    'Largest request, as received and after inflation; at most two thirds of --admission-bytes-max.',
+  ),
+  'inflation-ratio-max': countLimit(
+    'inflationRatioMax',
+    { least: 2, most: 10_000 },
+    'How many times its size a compressed request may inflate to; its first MiB is free.',
+  ),
+  'admission-bytes-max': sizeLimit(
+    'admissionBytesMax',
+    { least: MiB, most: 4096 * MiB },
+    'Bytes of all requests being read, inflated and built at a time; above it requests are answered 429.',
+  ),
+  'headers-timeout-ms': countLimit(
+    'headersTimeoutMs',
+    { least: 100, most: 600_000 },
+    'The headers of a request must arrive within this time.',
+  ),
+  'request-timeout-ms': countLimit(
+    'requestTimeoutMs',
+    { least: 100, most: 600_000 },
+    'A request must arrive whole within this time.',
+  ),
+  'connections-per-source-max': countLimit(
+    'connectionsPerSourceMax',
+    { least: 1, most: 65_536 },
+    'Connections of one remote address, HTTP and gRPC each.',
+  ),
+  'span-bytes-max': sizeLimit(
+    'spanBytesMax',
+    { least: KiB, most: limits.spanBytesMax },
+    'Largest span, and largest resource with its scope; larger ones are rejected by partial_success.',
+  ),
+  'any-value-depth-max': countLimit(
+    'anyValueDepthMax',
+    { least: 1, most: 100 },
+    'Deepest nesting of an attribute value.',
+  ),
+  'attributes-max': countLimit(
+    'attributesMax',
+    { least: 1, most: 1_000_000 },
+    'Attributes of one span, event, link, resource or scope.',
+  ),
+  'events-max': countLimit('eventsMax', { least: 0, most: 1_000_000 }, 'Events of one span.'),
+  'links-max': countLimit('linksMax', { least: 0, most: 1_000_000 }, 'Links of one span.'),
+  'fields-max': countLimit(
+    'fieldsMax',
+    { least: 100, most: 10_000_000 },
+    'Encoded fields of one span, or of one resource with its scope, at every depth.',
+  ),
+  'key-bytes-max': sizeLimit('keyBytesMax', { least: 128, most: limits.spanBytesMax }, 'Longest key of an attribute.'),
+  'value-bytes-max': sizeLimit(
+    'valueBytesMax',
+    { least: 128, most: limits.spanBytesMax },
+    'Largest value of an attribute, as encoded.',
+  ),
+  'spans-per-request-max': countLimit(
+    'spansPerRequestMax',
+    { least: 1, most: 10_000_000 },
+    'Spans of one request; those behind are rejected by partial_success.',
+  ),
+  'lookup-blocks-max': countLimit(
+    'lookupBlocksMax',
+    { least: 1, most: 100_000 },
+    'Blocks behind one answer to a lookup; what is more comes on further pages.',
+  ),
+  'lookup-bytes-max': sizeLimit(
+    'lookupBytesMax',
+    { least: 64 * KiB, most: 256 * MiB },
+    'Bytes of spans behind one answer to a lookup; what is more comes on further pages.',
+  ),
 } as const satisfies Record<string, Setting<unknown>>;
 
 /** `requestBytesMax` -> `request-bytes-max`. */
