@@ -23,8 +23,8 @@ describe('cluster/bootstrap', () => {
     const table = running.text.split('\n').filter((line) => line.includes('/v1/traces'));
     expect(table.map((line) => line.split(/ +/))).toEqual(
       [1, 2, 3].map((n) => {
-        const http = `http://127.0.0.1:${base + 10 * (n - 1) + 1}`;
-        return [`n${n}`, `${http}/v1/traces`, http, `127.0.0.1:${base + 10 * (n - 1) + 2}`, `/nowhere/n${n}`];
+        const [grpc, http, peer] = [0, 1, 2].map((above) => `127.0.0.1:${base + 10 * (n - 1) + above}`);
+        return [`n${n}`, `http://${grpc}`, `http://${http}/v1/traces`, `http://${http}`, peer, `/nowhere/n${n}`];
       }),
     );
     expect(running.text).toMatch(/^n2 \| threads \d+$/m);
