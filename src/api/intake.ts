@@ -4,7 +4,7 @@
  */
 import { QuorateError } from '../errors.ts';
 import type { ClientLimits } from '../limits.ts';
-import { JsonError } from '../otlp/json-decode.ts';
+import { type DecodedExport, JsonError } from '../otlp/json-decode.ts';
 import type { OtlpEncoding } from '../otlp/responses.ts';
 import type { TraceStore } from '../traces/trace-store.ts';
 import { Admission, type Reservation } from './admission.ts';
@@ -59,16 +59,18 @@ export class Intake {
     try {
       const { bytes, receivedBytes } = await readBody(body, limits, reservation.grow);
       meters.received(protocol, { received: receivedBytes, inflated: bytes.length });
-      const request = encoding === 'json' ? await this.#fromJson(bytes, reservation) : bytes;
+      const { request, hint } =
+        encoding === 'json' ? await this.#fromJson(bytes, reservation) : { request: bytes, hint: null };
       const { accepted, rejected, firstReason, byFault } = await store.write(request);
       meters.spans(accepted, byFault);
-      return { rejectedSpans: rejected, message: firstReason ?? '' };
+      const message = [firstReason, rejected > 0 ? hint : null].filter((part) => part !== null).join('; ');
+      return { rejectedSpans: rejected, message };
     } finally {
       reservation.release();
     }
   }
 
-  async #fromJson(text: Uint8Array, reservation: Reservation): Promise<Uint8Array> {
+  async #fromJson(text: Uint8Array, reservation: Reservation): Promise<DecodedExport> {
     // Protobuf is at most as long as its JSON, and mostly half.
     if (!reservation.grow(Math.ceil(text.length * 1.5))) throw noRoom();
     try {

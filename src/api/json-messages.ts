@@ -1,13 +1,10 @@
 /** What the main thread and the JSON worker say to one another. Every question with a number has one answer. */
-import type { exportFromJson } from '../otlp/json-decode.ts';
+import type { DecodedExport } from '../otlp/json-decode.ts';
 
 /** What may be in a JSON export. */
 export interface DecodeLimits {
   readonly anyValueDepthMax: number;
 }
-
-/** What a JSON export is turned into. */
-export type DecodedExport = ReturnType<typeof exportFromJson>;
 
 export type ToWorker =
   /** Begins a text and asks for its first chunk. */

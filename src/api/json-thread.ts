@@ -4,15 +4,8 @@
  */
 import { Worker } from 'node:worker_threads';
 import { errorOf } from '../errors.ts';
-import { JsonError } from '../otlp/json-decode.ts';
-import {
-  type Chunk,
-  type DecodedExport,
-  type DecodeLimits,
-  type FromWorker,
-  owned,
-  type ToWorker,
-} from './json-messages.ts';
+import { type DecodedExport, JsonError } from '../otlp/json-decode.ts';
+import { type Chunk, type DecodeLimits, type FromWorker, owned, type ToWorker } from './json-messages.ts';
 
 interface Question {
   readonly resolve: (answer: FromWorker) => void;

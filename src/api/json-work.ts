@@ -5,10 +5,10 @@
  */
 import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
-import { exportFromJson } from '../otlp/json-decode.ts';
+import { type DecodedExport, exportFromJson } from '../otlp/json-decode.ts';
 import { encodingJson, joining } from '../otlp/json-encode.ts';
 import type { Executor } from '../platform/executor.ts';
-import type { DecodedExport, DecodeLimits } from './json-messages.ts';
+import type { DecodeLimits } from './json-messages.ts';
 import { JsonThread } from './json-thread.ts';
 
 export interface JsonWorkOptions {

@@ -4,9 +4,9 @@
  */
 import { parentPort } from 'node:worker_threads';
 import { limits } from '../limits.ts';
-import { exportFromJson } from '../otlp/json-decode.ts';
+import { type DecodedExport, exportFromJson } from '../otlp/json-decode.ts';
 import { encodingJson } from '../otlp/json-encode.ts';
-import { type Chunk, type DecodedExport, type FromWorker, owned, type ToWorker } from './json-messages.ts';
+import { type Chunk, type FromWorker, owned, type ToWorker } from './json-messages.ts';
 
 if (parentPort === null) throw new Error('json-worker.ts runs as a worker thread');
 const port = parentPort;
@@ -57,9 +57,9 @@ function encoded(text: string): Uint8Array {
 }
 
 /** The result in a buffer that can be transferred. */
-function handOver(result: DecodedExport): { decoded: DecodedExport; buffers: ArrayBuffer[] } {
-  const decoded = owned(result);
-  return { decoded, buffers: [decoded.buffer] };
+function handOver({ request, hint }: DecodedExport): { decoded: DecodedExport; buffers: ArrayBuffer[] } {
+  const bytes = owned(request);
+  return { decoded: { request: bytes, hint }, buffers: [bytes.buffer] };
 }
 
 function post(message: FromWorker, buffers: ArrayBuffer[]): void {

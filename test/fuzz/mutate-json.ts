@@ -112,9 +112,13 @@ function mutateTokens(input: Uint8Array, random: SeededRandom): Uint8Array {
     case 1:
       return replace(token, '');
     case 2: {
-      // The value, member or item once more.
+      // The value, member or item once more, or the member's name with another value: the later one counts.
       const value = spanOfValue(text, tokens, at);
-      return replace({ start: value.end, end: value.end }, `,${text.slice(value.start, value.end)}`);
+      const isOther = isName && random.below(2) === 0;
+      const again = isOther
+        ? `${text.slice(token.start, token.end)}:${random.below(2) === 0 ? 'null' : random.pick(values)}`
+        : text.slice(value.start, value.end);
+      return replace({ start: value.end, end: value.end }, `,${again}`);
     }
     case 3: {
       const value = spanOfValue(text, tokens, at);
