@@ -75,7 +75,7 @@ function expectedBytes(request: FastifyRequest): number {
 
 function fromJson(body: Uint8Array): Uint8Array {
   try {
-    return exportFromJson(body);
+    return exportFromJson(body).request;
   } catch (error) {
     if (error instanceof JsonError) throw new QuorateError('bad-request', error.message);
     throw error;

@@ -52,7 +52,7 @@ test('a span in plain words', () => {
           ],
         }),
       ),
-    ),
+    ).request,
   );
   expect(root).toEqual({
     resource: { serviceName: 'shop', attributes: new Map([['service.name', 'shop']]), schemaUrl: 'https://r' },
