@@ -198,18 +198,13 @@ function mutate(bytes: Buffer, { kind, at, byte }: Mutation): Buffer {
   const index = at % (bytes.length + 1);
   const before = bytes.subarray(0, index);
   const after = bytes.subarray(index + 1);
-  switch (kind) {
-    case 'flip':
-      return Buffer.concat([before, Buffer.from([(bytes[index] ?? 0) ^ (1 << (byte & 7))]), after]);
-    case 'set':
-      return Buffer.concat([before, Buffer.from([byte]), after]);
-    case 'insert':
-      return Buffer.concat([before, Buffer.from([byte]), bytes.subarray(index)]);
-    case 'remove':
-      return Buffer.concat([before, after]);
-    case 'cut':
-      return before;
-    case 'repeat':
-      return Buffer.concat([before, bytes.subarray(index, index + (byte & 15)), bytes.subarray(index)]);
-  }
+  const replacements: Readonly<Record<Mutation['kind'], () => readonly Uint8Array[]>> = {
+    flip: () => [Buffer.from([(bytes[index] ?? 0) ^ (1 << (byte & 7))]), after],
+    set: () => [Buffer.from([byte]), after],
+    insert: () => [Buffer.from([byte]), bytes.subarray(index)],
+    remove: () => [after],
+    cut: () => [],
+    repeat: () => [bytes.subarray(index, index + (byte & 15)), bytes.subarray(index)],
+  };
+  return Buffer.concat([before, ...replacements[kind]()]);
 }

@@ -128,8 +128,9 @@ function encodeValue(
       return unless(Object.is(value, 0), doubleField(number, value));
     }
     case 'message':
-      throw new Error('a message, not a scalar');
+      break;
   }
+  throw new Error('a message, not a scalar');
 }
 
 function tag(number: number): Buffer {
