@@ -33,12 +33,12 @@ export class FieldSegments {
     while (this.#numbers[index] !== number) index += 1;
     const start = this.#startOf(index);
     const size = this.#startOf(index + 1) - start;
-    this.#writer.remove(start, start + size);
-    this.count -= 1;
-    for (; index < this.count; index += 1) {
+    for (; index + 1 < this.count; index += 1) {
       this.#numbers[index] = this.#numbers[index + 1] as number;
-      this.#starts[index] = (this.#starts[index + 1] as number) - size;
+      this.#starts[index] = this.#startOf(index + 1) - size;
     }
+    this.count -= 1;
+    this.#writer.remove(start, start + size);
   }
 
   /** Puts the segments from `mark` on into ascending order. */

@@ -10,7 +10,6 @@ const shortCopyBytes = 48;
 /** A tag and a length are of five bytes each at most. */
 const headerBytesMax = 10;
 const varint64BytesMax = 10;
-const twoTo32 = 2 ** 32;
 
 export class ForwardWriter {
   #buffer = Buffer.allocUnsafe(bytesMin);

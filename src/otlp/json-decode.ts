@@ -19,7 +19,6 @@ import {
   type JsonMessage,
   jsonMessageOf,
   nameBytesMax,
-  snakeCaseOf,
 } from './json-fields.ts';
 import { DecimalInteger, doubleOf, numberEnd } from './json-number.ts';
 import { ascii, hexValues, JsonError, JsonReader, noValue } from './json-reader.ts';
@@ -379,10 +378,9 @@ class JsonExport {
     this.#find({ isFault: false, what, path: [] });
   }
 
-  #hintAtName({ schema }: JsonField): void {
-    const used = snakeCaseOf(schema);
-    const what = `OTLP JSON names are lowerCamelCase: ${schema.name}, not ${used}`;
-    this.#find({ isFault: false, what, path: [used] });
+  #hintAtName({ schema: { name }, snakeName }: JsonField): void {
+    const what = `OTLP JSON names are lowerCamelCase: ${name}, not ${snakeName}`;
+    this.#find({ isFault: false, what, path: [snakeName] });
   }
 
   #find(finding: Finding): void {

@@ -13,6 +13,9 @@ export interface JsonField {
   readonly tag: number;
   /** The name in its quotes. */
   readonly quotedName: Buffer;
+  /** trace_id for traceId: its name in the protobuf schema. */
+  readonly snakeName: string;
+  readonly quotedSnakeName: Buffer;
   /** The message in the field. */
   readonly message: JsonMessage | null;
   /** The field that stood behind this one when it was last seen. */
@@ -22,12 +25,13 @@ export interface JsonField {
 export interface JsonMessage {
   readonly schema: MessageSchema;
   readonly fields: readonly JsonField[];
-  readonly byName: ReadonlyMap<string, JsonField>;
+  /** Fields that have another name in the protobuf schema. */
+  readonly misnamed: readonly JsonField[];
   /** The field that stood first when the message was last seen. */
   first: JsonField | null;
 }
 
-/** No name in the schema is longer, so a longer key is unknown without a look at it. */
+/** No name in the schema is longer, in either case, so a longer key is unknown without a look at it. */
 export const nameBytesMax = 24;
 
 const messages = new Map<MessageSchema, JsonMessage>();
@@ -37,11 +41,12 @@ export function jsonMessageOf(schema: MessageSchema): JsonMessage {
   const known = messages.get(schema);
   if (known) return known;
   const fields: JsonField[] = [];
-  const byName = new Map<string, JsonField>();
-  const message: JsonMessage = { schema, fields, byName, first: null };
+  const misnamed: JsonField[] = [];
+  const message: JsonMessage = { schema, fields, misnamed, first: null };
   messages.set(schema, message);
   for (const field of schema.fields) {
-    if (field.number > 31 || field.name.length > nameBytesMax)
+    const snakeName = field.name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    if (field.number > 31 || snakeName.length > nameBytesMax)
       throw new Error(`field ${field.name} does not fit into the table of JSON names`);
     const entry: JsonField = {
       schema: field,
@@ -49,41 +54,33 @@ export function jsonMessageOf(schema: MessageSchema): JsonMessage {
       bit: 1 << field.number,
       tag: tagOf(field.number, wireTypeOf(field)),
       quotedName: Buffer.from(`"${field.name}"`),
+      snakeName,
+      quotedSnakeName: Buffer.from(`"${snakeName}"`),
       message: field.message && jsonMessageOf(field.message),
       follower: null,
     };
     fields.push(entry);
-    byName.set(field.name, entry);
+    if (snakeName !== field.name) misnamed.push(entry);
   }
   return message;
 }
 
 /** The field of the name text[start, end), or null. */
 export function fieldNamed({ fields }: JsonMessage, text: Buffer, start: number, end: number): JsonField | null {
-  for (const field of fields) {
-    const { quotedName } = field;
-    if (quotedName.length - 2 === end - start && isNameAt(quotedName, text, start)) return field;
-  }
+  for (const field of fields) if (isQuoted(field.quotedName, text, start, end)) return field;
   return null;
 }
 
-function isNameAt(quotedName: Buffer, text: Buffer, start: number): boolean {
-  // Names of one length mostly differ at their end or at their beginning.
-  for (let index = quotedName.length - 2; index > 0; index -= 1)
-    if (quotedName[index] !== text[start + index - 1]) return false;
+/** The field whose name in the protobuf schema is text[start, end), where JSON has another: trace_id for traceId. */
+export function fieldMisnamed({ misnamed }: JsonMessage, text: Buffer, start: number, end: number): JsonField | null {
+  for (const field of misnamed) if (isQuoted(field.quotedSnakeName, text, start, end)) return field;
+  return null;
+}
+
+function isQuoted(quoted: Buffer, text: Buffer, start: number, end: number): boolean {
+  if (quoted.length - 2 !== end - start) return false;
+  // Names of one length differ at their end as often as at their beginning.
+  for (let index = quoted.length - 2; index > 0; index -= 1)
+    if (quoted[index] !== text[start + index - 1]) return false;
   return true;
-}
-
-/** The field that the snake_case name text[start, end) was meant for: traceId for trace_id. Null for any other text. */
-export function fieldMisnamed({ byName }: JsonMessage, text: Buffer, start: number, end: number): JsonField | null {
-  // An underscore takes a byte more, and there are few.
-  if (end - start > 2 * nameBytesMax) return null;
-  const name = text.toString('latin1', start, end);
-  const camelCase = name.replaceAll(/_([a-z])/g, (_match: string, letter: string) => letter.toUpperCase());
-  return camelCase === name ? null : (byName.get(camelCase) ?? null);
-}
-
-/** trace_id for traceId: the name of the field in the protobuf schema. */
-export function snakeCaseOf({ name }: FieldSchema): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

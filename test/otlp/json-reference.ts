@@ -38,7 +38,7 @@ function outcomeOf(decode: () => Uint8Array): Buffer | null {
   }
 }
 
-/** The bytes of an ExportTraceServiceRequest. Throws JsonError, or a RangeError for what is too deep for JSON.parse with a reviver. */
+/** The bytes of an ExportTraceServiceRequest. Throws JsonError; a RangeError for what is too deep for JSON.parse with a reviver. */
 export function referenceFromJson(text: Uint8Array): Uint8Array {
   let document: unknown;
   try {
@@ -129,8 +129,9 @@ function encodeValue(
       return unless(Object.is(value, 0), doubleField(number, value));
     }
     case 'message':
-      throw new Error('a message, not a scalar');
+      break;
   }
+  throw new Error('a message, not a scalar');
 }
 
 function tag(number: number): Buffer {
