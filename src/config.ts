@@ -140,13 +140,18 @@ export const nodeSettings = {
   'fields-max': countLimit(
     'fieldsMax',
     { least: 100, most: 10_000_000 },
-    'Encoded fields of one span, or of one resource with its scope, at every depth.',
+    'Encoded fields of one span, of one resource, or of one scope, at every depth.',
   ),
   'key-bytes-max': sizeLimit('keyBytesMax', { least: 128, most: limits.spanBytesMax }, 'Longest key of an attribute.'),
   'value-bytes-max': sizeLimit(
     'valueBytesMax',
     { least: 128, most: limits.spanBytesMax },
     'Largest value of an attribute, as encoded.',
+  ),
+  'shared-ratio-max': countLimit(
+    'sharedRatioMax',
+    { least: 1, most: 10_000 },
+    'What resources and scopes may hold when each resource is counted once a scope, as a multiple of the request.',
   ),
   'spans-per-request-max': countLimit(
     'spansPerRequestMax',

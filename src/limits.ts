@@ -67,11 +67,13 @@ export const limits = {
   attributesMax: 1_280,
   eventsMax: 1_280,
   linksMax: 1_280,
-  /** Encoded fields of one span, or of one resource with its scope, at every depth: bounds the time that one takes. */
+  /** Encoded fields of one span, of one resource, or of one scope, at every depth: bounds the time that one takes. */
   fieldsMax: 100_000,
   /** The key and the encoded value of one attribute. */
   keyBytesMax: 1 * KiB,
   valueBytesMax: 1 * MiB,
+  /** What resources and scopes may hold when each resource is counted once a scope, as a multiple of the request; a MiB is free. */
+  sharedRatioMax: 16,
   /** Spans of one request; those behind are rejected by partial_success. Twice as many resources and scopes are refused. */
   spansPerRequestMax: 100_000,
 
@@ -148,6 +150,7 @@ export const settableLimits = [
   'fieldsMax',
   'keyBytesMax',
   'valueBytesMax',
+  'sharedRatioMax',
   'spansPerRequestMax',
   'lookupBlocksMax',
   'lookupBytesMax',

@@ -6,7 +6,7 @@ import { createGrpcServer } from './api/grpc-server.ts';
 import { Intake } from './api/intake.ts';
 import { JsonWork } from './api/json-work.ts';
 import { Meters } from './api/meters.ts';
-import { closeServer, createServer } from './api/server.ts';
+import { createServer } from './api/server.ts';
 import { formatAddress, type NodeConfig } from './config.ts';
 import { errorOf } from './errors.ts';
 import type { Logger } from './logger.ts';
@@ -60,13 +60,9 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const intake = new Intake({ store, json, limits, meters });
   const options: ApiOptions = { store, intake, json, meters, limits, clock, logger };
   const httpServer = await createServer(options);
-  const grpcServer = createGrpcServer({
-    ...options,
-    // Fastify takes Node's HTTP/2 requests as well, though its types know only the kind it was made for.
-    serveHttp: (request, response) => httpServer.routing(request as never, response as never),
-  });
+  const grpcServer = createGrpcServer(options);
   try {
-    await httpServer.listen(config.http).catch((error: unknown) => {
+    await httpServer.fastify.listen(config.http).catch((error: unknown) => {
       throw portTaken(error, '--http', config.http) ?? error;
     });
     await listen(grpcServer.server, config.grpc).catch((error: unknown) => {
@@ -77,7 +73,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     await store.close();
     throw error;
   }
-  const http = listeningAt(httpServer.server, config.http);
+  const http = listeningAt(httpServer.fastify.server, config.http);
   const grpc = listeningAt(grpcServer.server, config.grpc);
   const peer = transport.address ?? config.peer;
   logger.info(
@@ -90,7 +86,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     peer,
     failed,
     stop: async () => {
-      await Promise.all([closeServer(httpServer, clock), grpcServer.close(clock)]);
+      await Promise.all([httpServer.close(), grpcServer.close()]);
       await json.close();
       await store.close();
     },

@@ -89,11 +89,12 @@ export function frameOf(message: Uint8Array): Buffer {
   return frame;
 }
 
-/** Answers a unary call with its one message and status OK. */
-export function answerCall(stream: ServerHttp2Stream, message: Uint8Array): void {
-  if (!isOpen(stream)) return;
+/** Answers a unary call with its one message and status OK. False when it was answered before, or nobody is there. */
+export function answerCall(stream: ServerHttp2Stream, message: Uint8Array): boolean {
+  if (!isOpen(stream)) return false;
   beginAnswer(stream);
   stream.end(frameOf(message));
+  return true;
 }
 
 /** Ends a call without a message: status, sentence and details in the headers. */

@@ -26,8 +26,14 @@ export function checkHealth(request: Uint8Array, options: HealthOptions): Uint8A
   return healthResponse(status);
 }
 
+/** A `Watch` under way. */
+export interface Watch {
+  /** The node stops: tells so, and ends the call. */
+  readonly end: () => void;
+}
+
 /** Answers `Watch`: the status now, and each time it changes, until the client goes away. */
-export function watchHealth(stream: ServerHttp2Stream, request: Uint8Array, options: HealthOptions): void {
+export function watchHealth(stream: ServerHttp2Stream, request: Uint8Array, options: HealthOptions): Watch {
   const service = serviceIn(request);
   let told: ServingStatus | null = null;
   let cancel: () => void = () => undefined;
@@ -40,6 +46,12 @@ export function watchHealth(stream: ServerHttp2Stream, request: Uint8Array, opti
   beginAnswer(stream);
   stream.once('close', () => cancel());
   tell();
+  return {
+    end: () => {
+      cancel();
+      stream.end(frameOf(healthResponse(servingStatus.notServing)));
+    },
+  };
 }
 
 function statusOf(service: string, { isReady, services }: HealthOptions): ServingStatus {

@@ -1,14 +1,11 @@
 /**
- * The gRPC face of a node: OTLP `TraceService/Export` and the standard health service, on HTTP/2 without TLS. Other HTTP/2
- * requests get what the HTTP port serves.
+ * The gRPC face of a node: OTLP `TraceService/Export` and the standard health service, on HTTP/2 without TLS.
  */
 import { once } from 'node:events';
 import {
   constants,
   createServer,
   type Http2Server,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
@@ -16,12 +13,11 @@ import {
 import { errorCodes, QuorateError } from '../errors.ts';
 import { limits as fixedLimits } from '../limits.ts';
 import { exportResponse } from '../otlp/responses.ts';
-import type { Clock } from '../platform/clock.ts';
 import { asQuorateError, retryAfterSeconds } from './answers.ts';
 import type { ApiOptions } from './api-options.ts';
 import { boundConnections } from './connections.ts';
 import { answerCall, failCall, readMessageHead, timeoutMsOf } from './grpc-framing.ts';
-import { checkHealth, type HealthOptions, watchHealth } from './grpc-health.ts';
+import { checkHealth, type HealthOptions, type Watch, watchHealth } from './grpc-health.ts';
 import { bytesOf, codingOf, readBody } from './request-body.ts';
 
 const KiB = 1024;
@@ -39,26 +35,26 @@ const healthRequestBytesMax = 4 * KiB;
 const streamWindowBytes = 256 * KiB;
 const connectionWindowBytes = 1024 * KiB;
 
-export interface GrpcOptions extends ApiOptions {
-  /** Serves an HTTP/2 request that is not gRPC. */
-  readonly serveHttp: (request: Http2ServerRequest, response: Http2ServerResponse) => void;
-}
-
 /** The server and what it takes to end it. */
 export interface GrpcServer {
   readonly server: Http2Server;
   /** Takes no more calls, lets those in flight finish, and cuts off what is left after `patienceMs`. */
-  close(clock: Clock, patienceMs?: number): Promise<void>;
+  close(patienceMs?: number): Promise<void>;
 }
 
 /** A gRPC server over the same door as HTTP, not yet listening. */
-export function createGrpcServer(options: GrpcOptions): GrpcServer {
-  const { limits, meters } = options;
+export function createGrpcServer(options: ApiOptions): GrpcServer {
+  const { clock, limits, meters } = options;
+  const watches = new Set<Watch>();
   const sessions = new Set<ServerHttp2Session>();
   const server = createServer({
     settings: { maxConcurrentStreams: fixedLimits.streamsPerConnectionMax, initialWindowSize: streamWindowBytes },
   });
-  boundConnections(server, { protocol: 'grpc', perSourceMax: limits.connectionsPerSourceMax, meters });
+  const connections = boundConnections(server, {
+    protocol: 'grpc',
+    perSourceMax: limits.connectionsPerSourceMax,
+    meters,
+  });
   server.on('session', (session: ServerHttp2Session) => {
     sessions.add(session);
     session.setLocalWindowSize(connectionWindowBytes);
@@ -67,21 +63,20 @@ export function createGrpcServer(options: GrpcOptions): GrpcServer {
   });
   // A connection that breaks is its client's affair.
   server.on('sessionError', () => undefined);
-  // Never listens: makes requests and responses of the streams it is given.
-  const web = createServer((request, response) => options.serveHttp(request, response));
-  server.on('stream', (stream, headers, ...rest) => {
-    if (isGrpc(headers)) void new Call(stream, headers, options).serve();
-    else web.emit('stream', stream, headers, ...rest);
+  server.on('stream', (stream, headers) => {
+    if (isGrpc(headers)) void new Call(stream, headers, { ...options, watches }).serve();
+    else refuseWeb(stream);
   });
   return {
     server,
-    close: async (clock, patienceMs = fixedLimits.stopPatienceMs) => {
+    close: async (patienceMs = fixedLimits.stopPatienceMs) => {
       const closed = once(server, 'close');
       server.close();
+      connections.endSilent();
+      for (const watch of watches) watch.end();
       for (const session of sessions) session.close();
-      const cancel = clock.after(patienceMs, () => {
-        for (const session of sessions) session.destroy();
-      });
+      // Their sockets: a session that was told to close waits for a peer that may have vanished.
+      const cancel = clock.after(patienceMs, connections.endAll);
       await closed;
       cancel();
     },
@@ -92,6 +87,19 @@ function isGrpc(headers: IncomingHttpHeaders): boolean {
   return /^application\/grpc(?:\+|;|$)/i.test(headers['content-type'] ?? '');
 }
 
+/** HTTP/2 that is not gRPC, as gRPC says it is to be answered. OTLP over HTTP has a port of its own. */
+function refuseWeb(stream: ServerHttp2Stream): void {
+  stream.on('error', () => undefined);
+  stream.respond({ ':status': 415, 'content-type': 'text/plain' });
+  stream.end('this port speaks gRPC: send OTLP over HTTP to the port of --http\n');
+  stream.close(constants.NGHTTP2_NO_ERROR);
+  stream.resume();
+}
+
+interface CallOptions extends ApiOptions {
+  readonly watches: Set<Watch>;
+}
+
 /** One call, from its headers to its status. */
 class Call {
   readonly #stream: ServerHttp2Stream;
@@ -99,9 +107,9 @@ class Call {
   readonly #path: string;
   /** What the client sends. */
   readonly #chunks: AsyncGenerator<Uint8Array, void, void>;
-  readonly #options: GrpcOptions;
+  readonly #options: CallOptions;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: GrpcOptions) {
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, options: CallOptions) {
     this.#stream = stream;
     this.#headers = headers;
     this.#path = headers[':path'] ?? '';
@@ -115,7 +123,10 @@ class Call {
     const stream = this.#stream;
     let cancelDeadline = (): void => undefined;
     // A message that does not arrive is given up like a body over HTTP; a client's own deadline may be earlier.
-    const cancelReading = clock.after(limits.requestTimeoutMs, () => stream.close(constants.NGHTTP2_CANCEL));
+    const cancelReading = clock.after(limits.requestTimeoutMs, () => {
+      this.#options.meters.refused({ limit: 'requestTimeoutMs' });
+      stream.close(constants.NGHTTP2_CANCEL);
+    });
     stream.once('end', cancelReading);
     stream.once('close', () => {
       cancelReading();
@@ -142,9 +153,10 @@ class Call {
       case paths.export:
         return this.#export();
       case paths.check:
-        return answerCall(this.#stream, checkHealth(await this.#smallMessage(), health));
+        answerCall(this.#stream, checkHealth(await this.#smallMessage(), health));
+        return;
       case paths.watch:
-        return watchHealth(this.#stream, await this.#smallMessage(), health);
+        return this.#watch(health);
       default:
         throw new QuorateError('method-not-allowed', `there is no method ${this.#path.slice(0, 200)}`);
     }
@@ -155,8 +167,8 @@ class Call {
     const { isCompressed, length, source } = await readMessageHead(this.#chunks);
     const body = { source, coding: isCompressed ? this.#coding() : null, announcedBytes: length };
     const acknowledgement = await intake.take({ protocol: 'grpc', encoding: 'protobuf', body });
-    meters.answered('grpc', 'protobuf', acknowledgement.rejectedSpans === 0 ? 'ok' : 'partial');
-    answerCall(this.#stream, exportResponse('protobuf', acknowledgement));
+    const isAnswered = answerCall(this.#stream, exportResponse('protobuf', acknowledgement));
+    if (isAnswered) meters.answered('grpc', 'protobuf', acknowledgement.rejectedSpans === 0 ? 'ok' : 'partial');
   }
 
   #coding(): ReturnType<typeof codingOf> & string {
@@ -187,7 +199,15 @@ class Call {
     failCall(this.#stream, status, { 'grpc-accept-encoding': acceptedEncodings });
   }
 
+  async #watch(health: HealthOptions): Promise<void> {
+    const { watches } = this.#options;
+    const watch = watchHealth(this.#stream, await this.#smallMessage(), health);
+    watches.add(watch);
+    this.#stream.once('close', () => watches.delete(watch));
+  }
+
   #missDeadline(): void {
+    if (this.#path === paths.export) this.#options.meters.answered('grpc', 'protobuf', 'deadline-exceeded');
     failCall(this.#stream, { code: deadlineExceeded, message: 'the deadline of the call has passed' });
   }
 }

@@ -10,7 +10,7 @@ import type { TraceStore } from '../traces/trace-store.ts';
 import { Admission, type Reservation } from './admission.ts';
 import type { JsonWork } from './json-work.ts';
 import type { Meters, Protocol } from './meters.ts';
-import { type Body, noRoom, readBody } from './request-body.ts';
+import { type Body, noRoom, readBody, tooLarge } from './request-body.ts';
 
 export interface IntakeOptions {
   readonly store: Pick<TraceStore, 'write' | 'refusal'>;
@@ -51,10 +51,11 @@ export class Intake {
   /** Resolves once all spans that can be taken are committed. Rejects with a `QuorateError`; before the body is read when there is no room for it. */
   async take({ protocol, encoding, body }: IncomingExport): Promise<Acknowledgement> {
     const { store, limits, meters } = this.#options;
+    // What can never be taken is told so even when there is no room.
+    if ((body.announcedBytes ?? 0) > limits.requestBytesMax) throw tooLarge(limits.requestBytesMax);
     const { refusal } = store;
     if (refusal !== null) throw refusal;
-    const announced = Math.min(body.announcedBytes ?? unannouncedBytes, limits.requestBytesMax);
-    const reservation = this.#admission.admit(announced);
+    const reservation = this.#admission.admit(body.announcedBytes ?? unannouncedBytes);
     if (reservation === null) throw noRoom();
     try {
       const { bytes, receivedBytes } = await readBody(body, limits, reservation.grow);
@@ -63,7 +64,8 @@ export class Intake {
         encoding === 'json' ? await this.#fromJson(bytes, reservation) : { request: bytes, hint: null };
       const { accepted, rejected, firstReason, byFault } = await store.write(request);
       meters.spans(accepted, byFault);
-      const message = [firstReason, rejected > 0 ? hint : null].filter((part) => part !== null).join('; ');
+      // A hint without a rejection is a warning: something of the request is ignored that was meant.
+      const message = [firstReason, hint].filter((part) => part !== null).join('; ');
       return { rejectedSpans: rejected, message };
     } finally {
       reservation.release();

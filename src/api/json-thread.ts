@@ -3,7 +3,7 @@
  * answered by an error.
  */
 import { Worker } from 'node:worker_threads';
-import { errorOf } from '../errors.ts';
+import { errorOf, QuorateError } from '../errors.ts';
 import { type DecodedExport, JsonError } from '../otlp/json-decode.ts';
 import { type Chunk, type DecodeLimits, type FromWorker, owned, type ToWorker } from './json-messages.ts';
 
@@ -97,7 +97,8 @@ export class JsonThread {
   }
 
   #end(error: Error): void {
-    this.#failure ??= error;
+    // Nobody's request is to blame: the next thread may do it.
+    this.#failure ??= new QuorateError('unavailable', `${error.message}: send it again`);
     for (const { reject } of this.#questions.values()) reject(this.#failure);
     this.#questions.clear();
   }

@@ -3,6 +3,7 @@
  * lot by a thread that is started when it is first needed and kept. JSON costs about ten times what the spans behind it
  * cost in protobuf, so a large answer made here would delay heartbeats and other lookups.
  */
+import { QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import { type DecodedExport, exportFromJson } from '../otlp/json-decode.ts';
@@ -49,7 +50,7 @@ export class JsonWork {
   }
 
   #startedThread(): JsonThread {
-    if (this.#closed) throw new Error('JSON is no longer made: the node is stopping');
+    if (this.#closed) throw new QuorateError('not-ready', 'JSON is no longer made: the node is stopping');
     const failed = (error: Error): void => {
       this.#thread = null;
       this.#options.logger.error(

@@ -72,7 +72,11 @@ export class Meters {
     for (const [reason, count] of rejected) this.#spansRejected.inc({ reason }, count);
   }
 
-  answered(protocol: Protocol, encoding: OtlpEncoding | 'unknown', code: 'ok' | 'partial' | ErrorCode): void {
+  answered(
+    protocol: Protocol,
+    encoding: OtlpEncoding | 'unknown',
+    code: 'ok' | 'partial' | 'deadline-exceeded' | ErrorCode,
+  ): void {
     this.#requests.inc({ protocol, encoding, code });
   }
 

@@ -30,6 +30,10 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 /** Inflated bytes before their ratio to what was received counts: a small message may be as repetitive as it likes. */
 const ratioFreeBytes = MiB;
+/** The least room to begin with, and the least first chunk that is kept as it is. */
+const leastBytes = 64 * KiB;
+const wholeChunkBytesMin = 4 * KiB;
+const noBytes: Uint8Array = new Uint8Array(0);
 /** Bytes inflated in one go: enough for a usual export, so that it takes one trip to the thread pool. */
 const inflatedChunkBytes = 256 * KiB;
 /** The window a decoder of zstd must offer and need not exceed (RFC 9659): 8 MiB. */
@@ -74,29 +78,39 @@ export function codingOf(name: string | undefined): Coding | undefined {
  */
 export async function readBody(body: Body, limits: BodyLimits, reserve: Reserve): Promise<ReadBody> {
   const { requestBytesMax } = limits;
-  if ((body.announcedBytes ?? 0) > requestBytesMax) throw tooLarge(requestBytesMax);
   const received = new Counted(body.source, requestBytesMax);
-  if (body.coding === null)
-    return { bytes: await collect(received.chunks(), limits, reserve), receivedBytes: received.bytes };
-  let bytes: Uint8Array = new Uint8Array(0);
+  if (body.coding === null) {
+    const { announcedBytes } = body;
+    const bytes = await collect(received.chunks(), { limits, reserve, announcedBytes });
+    return { bytes, receivedBytes: received.bytes };
+  }
+  let bytes = noBytes;
   const inflater = inflaters[body.coding]();
   try {
     await pipeline(received.chunks(), inflater, async (inflated: AsyncIterable<Uint8Array>) => {
-      bytes = await collect(inflated, limits, reserve, received);
+      bytes = await collect(inflated, { limits, reserve, announcedBytes: null, received });
     });
   } catch (error) {
     if (error instanceof QuorateError) throw error;
     throw new QuorateError('bad-request', `the body is not valid ${body.coding}: ${errorOf(error).message}`);
   }
-  // Node.js stops at the end of the first frame and says nothing; what stands behind it must not be acknowledged unread.
-  // gzip is no such case: its members are read one after the other, and only padding is left.
-  if (body.coding !== 'gzip' && inflater.bytesWritten !== received.bytes) {
+  // Node.js stops at the end of the first stream, of gzip at padding, and says nothing: what stands behind it must not be
+  // acknowledged unread.
+  if (inflater.bytesWritten !== received.bytes) {
     throw new QuorateError(
       'bad-request',
       `the body goes on behind its ${body.coding} stream: send one stream a request`,
     );
   }
   return { bytes, receivedBytes: received.bytes };
+}
+
+interface CollectOptions {
+  readonly limits: BodyLimits;
+  readonly reserve: Reserve;
+  readonly announcedBytes: number | null;
+  /** What went into an inflater, when the source is what came out. */
+  readonly received?: Counted;
 }
 
 /** A source that counts what it gave, and gives no more than a bound. */
@@ -119,31 +133,46 @@ class Counted {
   }
 }
 
+/** All bytes of `source` in one buffer, which grows as they come: joining pieces at the end would take one long turn. */
 async function collect(
   source: AsyncIterable<Uint8Array>,
-  { requestBytesMax, inflationRatioMax }: BodyLimits,
-  reserve: Reserve,
-  received?: Counted,
+  { limits, reserve, announcedBytes, received }: CollectOptions,
 ): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
+  const { requestBytesMax, inflationRatioMax } = limits;
+  let buffer = noBytes;
   let length = 0;
   for await (const chunk of source) {
-    length += chunk.length;
-    if (length > requestBytesMax) throw tooLarge(requestBytesMax);
-    if (received !== undefined && length > ratioFreeBytes && length > inflationRatioMax * received.bytes) {
+    const total = length + chunk.length;
+    if (total > requestBytesMax) throw tooLarge(requestBytesMax);
+    if (received !== undefined && total > ratioFreeBytes && total > inflationRatioMax * received.bytes) {
       throw new QuorateError(
         'too-large',
         `the request inflates to more than ${inflationRatioMax} times its size: send it less compressed, or smaller`,
         { limit: 'inflationRatioMax' },
       );
     }
-    if (!reserve(length)) throw noRoom();
-    chunks.push(chunk);
+    if (total > buffer.length) {
+      // Mostly a body is one chunk: that is then the buffer, for as long as nothing follows.
+      const isAnnounced = announcedBytes !== null && announcedBytes >= total;
+      const isWhole = length === 0 && (isAnnounced ? total === announcedBytes : total >= wholeChunkBytesMin);
+      const room = isAnnounced ? announcedBytes : Math.min(Math.max(2 * total, leastBytes), requestBytesMax);
+      const size = isWhole ? total : room;
+      if (!reserve(size)) throw noRoom();
+      buffer = isWhole ? chunk : grown(buffer, length, size);
+    }
+    if (buffer !== chunk) buffer.set(chunk, length);
+    length = total;
   }
-  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length);
+  return buffer.subarray(0, length);
 }
 
-function tooLarge(bytesMax: number): QuorateError {
+function grown(buffer: Uint8Array, length: number, size: number): Uint8Array {
+  const larger = Buffer.allocUnsafe(size);
+  larger.set(buffer.subarray(0, length));
+  return larger;
+}
+
+export function tooLarge(bytesMax: number): QuorateError {
   return new QuorateError('too-large', `the request is larger than ${bytesMax} bytes: send smaller batches`, {
     limit: 'requestBytesMax',
   });

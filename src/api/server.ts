@@ -9,7 +9,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { ApiOptions } from './api-options.ts';
 import { sendError } from './answers.ts';
 import { clusterRoutes } from './cluster-routes.ts';
-import { boundConnections } from './connections.ts';
+import { boundConnections, type Connections } from './connections.ts';
 import { healthRoutes } from './health-routes.ts';
 import type { Meters } from './meters.ts';
 import { metricsRoutes } from './metrics-routes.ts';
@@ -19,8 +19,15 @@ import { traceRoutes } from './trace-routes.ts';
 /** How often slow requests are looked for. */
 const slowRequestsEveryMs = 1_000;
 
+/** The server and what it takes to end it. */
+export interface HttpServer {
+  readonly fastify: FastifyInstance;
+  /** See `closeServer`. */
+  close(patienceMs?: number): Promise<void>;
+}
+
 /** An HTTP server over `store`, not yet listening. */
-export async function createServer(options: ApiOptions): Promise<FastifyInstance> {
+export async function createServer(options: ApiOptions): Promise<HttpServer> {
   const { limits, logger, meters } = options;
   const server = Fastify({
     // Bodies are read by our own rules, behind admission.
@@ -32,11 +39,18 @@ export async function createServer(options: ApiOptions): Promise<FastifyInstance
     // Exporters keep connections; a stop must not wait for them.
     forceCloseConnections: 'idle',
     routerOptions: { ignoreTrailingSlash: true },
+    // A request that comes while the server closes is answered like any other; Fastify's own 503 is no OTLP.
+    return503OnClosing: false,
+    frameworkErrors: (error, _request, reply) => void sendError(reply, error, logger),
     clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, meters),
   });
   // A client that closes its side after the request still waits for the answer; Node.js would drop it.
   Object.assign(server.server, { httpAllowHalfOpen: true });
-  boundConnections(server.server, { protocol: 'http', perSourceMax: limits.connectionsPerSourceMax, meters });
+  const connections = boundConnections(server.server, {
+    protocol: 'http',
+    perSourceMax: limits.connectionsPerSourceMax,
+    meters,
+  });
   server.setErrorHandler((error, _request, reply) => sendError(reply, error, logger));
   server.setNotFoundHandler((request, reply) =>
     sendError(reply, new QuorateError('no-such-path', `there is nothing at ${request.method} ${request.url}`), logger),
@@ -46,7 +60,11 @@ export async function createServer(options: ApiOptions): Promise<FastifyInstance
   await server.register(clusterRoutes, options);
   await server.register(healthRoutes, options);
   await server.register(metricsRoutes, options);
-  return server;
+  return {
+    fastify: server,
+    close: async (patienceMs = fixedLimits.stopPatienceMs) =>
+      closeServer(server, { connections, clock: options.clock, patienceMs }),
+  };
 }
 
 /** What never became a request: too slow, too long headers, or no HTTP at all. */
@@ -61,16 +79,22 @@ function answerBrokenRequest(error: Error & { readonly code?: string }, socket: 
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
 }
 
+export interface CloseOptions {
+  readonly connections: Connections;
+  readonly clock: Clock;
+  readonly patienceMs: number;
+}
+
 /**
  * Takes no more requests, lets those in flight finish, and after `patienceMs` cuts off what is left: Node.js stops looking
  * after its request timeout when a server closes, so a body that never ends would hold the stop for ever.
  */
 export async function closeServer(
   server: FastifyInstance,
-  clock: Clock,
-  patienceMs: number = fixedLimits.stopPatienceMs,
+  { connections, clock, patienceMs }: CloseOptions,
 ): Promise<void> {
-  const cancel = clock.after(patienceMs, () => server.server.closeAllConnections());
+  const cancel = clock.after(patienceMs, connections.endAll);
+  connections.endSilent();
   await server.close();
   cancel();
 }

@@ -13,12 +13,14 @@ export interface SpanLimits {
   readonly attributesMax: number;
   readonly eventsMax: number;
   readonly linksMax: number;
-  /** Encoded fields of one span, or of one resource with its scope, at every depth: bounds the time that one takes. */
+  /** Encoded fields of one span, of one resource, or of one scope, at every depth: bounds the time that one takes. */
   readonly fieldsMax: number;
   /** One attribute's key; at least 127, which the walk takes without a look. */
   readonly keyBytesMax: number;
   /** One attribute's value as encoded; at least 127. */
   readonly valueBytesMax: number;
+  /** Bytes of resources and scopes as a block repeats them, each resource once for each of its scopes, over the bytes of the request. */
+  readonly sharedRatioMax: number;
   /** Spans of one request, those with a fault included. Twice as many resources and scopes are refused as damage. */
   readonly spansPerRequestMax: number;
 }
@@ -34,6 +36,7 @@ export const noSpanLimits: SpanLimits = {
   fieldsMax: Number.POSITIVE_INFINITY,
   keyBytesMax: Number.POSITIVE_INFINITY,
   valueBytesMax: Number.POSITIVE_INFINITY,
+  sharedRatioMax: Number.POSITIVE_INFINITY,
   spansPerRequestMax: Number.POSITIVE_INFINITY,
 };
 
@@ -42,6 +45,7 @@ export const spanFaults = [
   'span-id',
   'span-bytes',
   'shared-bytes',
+  'shared-ratio',
   'depth',
   'attributes',
   'events',
@@ -59,12 +63,15 @@ export const limitSentences: Readonly<
 > = {
   'span-bytes': ({ spanBytesMax }) => `a span must have at most ${spanBytesMax} bytes`,
   'shared-bytes': ({ spanBytesMax }) => `its resource and scope must have at most ${spanBytesMax} bytes`,
+  'shared-ratio': ({ sharedRatioMax }) =>
+    `a resource must not be repeated for so many scopes that they hold more than ${sharedRatioMax} times the request`,
   depth: ({ anyValueDepthMax }) => `attribute values must not be nested deeper than ${anyValueDepthMax}`,
   attributes: ({ attributesMax }) =>
     `a span, event, link, resource or scope must have at most ${attributesMax} attributes`,
   events: ({ eventsMax }) => `a span must have at most ${eventsMax} events`,
   links: ({ linksMax }) => `a span must have at most ${linksMax} links`,
-  fields: ({ fieldsMax }) => `a span, or its resource and scope, must have at most ${fieldsMax} fields at all depths`,
+  fields: ({ fieldsMax }) =>
+    `a span, its resource and its scope must each have at most ${fieldsMax} fields at all depths`,
   'key-bytes': ({ keyBytesMax }) => `the key of an attribute must have at most ${keyBytesMax} bytes`,
   'value-bytes': ({ valueBytesMax }) => `the value of an attribute must have at most ${valueBytesMax} bytes`,
   'spans-per-request': ({ spansPerRequestMax }) =>

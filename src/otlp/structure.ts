@@ -164,9 +164,11 @@ export class StructureChecker {
         reader.at = at;
         reader.end = innerEnd;
         reader.deepestGroup = 0;
+        reader.groupFields = 0;
         child = takeField(reader, inner);
         at = reader.at;
         length = reader.end - at;
+        fieldsLeft -= reader.groupFields;
         if (anyValues + reader.deepestGroup > anyValueDepthMax) this.fault ??= 'depth';
         if (child === null) {
           if (inner.isKeyValue && keyLengthAt(reader, fieldStart) > keyBytesMax) this.fault ??= 'key-bytes';

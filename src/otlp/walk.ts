@@ -66,6 +66,9 @@ const childTag = tagOf(2, wireTypes.bytes);
 /** Bytes walked without a pause; a single span is never split, but is looked into only up to its limit. */
 const pauseEveryBytes = 64 * 1024;
 
+/** Resources and scopes may repeat one another to this many bytes in any request. */
+const sharedFreeBytes = 1024 * 1024;
+
 const resourceSpansTable = tagTableOf(resourceSpans);
 const scopeSpansTable = tagTableOf(scopeSpans);
 
@@ -80,6 +83,8 @@ class ExportWalker {
   #position = 0;
   /** Resources and scopes met so far, with spans or without. */
   #envelopes = 0;
+  /** Bytes of resource and scope over all groups. */
+  #sharedBytes = 0;
   #rejectedCount = 0;
   #firstReason: string | null = null;
   readonly #byFault = new Map<SpanFault, number>();
@@ -141,14 +146,23 @@ class ExportWalker {
     this.#countEnvelope();
     this.#checker.begin();
     const scopePart = yield* this.#takePart(scopeSpansTable);
-    const isLarge = resourcePart.length + scopePart.length > this.#limits.spanBytesMax;
-    // A block holds resource and scope with even one span of theirs.
-    const sharedFault = isLarge ? 'shared-bytes' : (resourceFault ?? this.#checker.fault);
+    const sharedFault =
+      resourceFault ?? this.#checker.fault ?? this.#sharedFault(resourcePart.length + scopePart.length);
     const spansBefore = this.#columns.length;
     reader.at = start;
     this.#pauseAt = start + pauseEveryBytes;
     while (this.#walkSpans(sharedFault)) yield;
-    if (this.#columns.length > spansBefore) this.#groups.push({ resourcePart, scopePart });
+    if (this.#columns.length === spansBefore) return;
+    this.#groups.push({ resourcePart, scopePart });
+    this.#sharedBytes += resourcePart.length + scopePart.length;
+  }
+
+  /** Why a block cannot take a resource and scope of so many bytes: it holds both with even one span of theirs. */
+  #sharedFault(bytes: number): SpanFault | null {
+    const { spanBytesMax, sharedRatioMax } = this.#limits;
+    if (bytes > spanBytesMax) return 'shared-bytes';
+    const bytesMax = Math.max(sharedFreeBytes, sharedRatioMax * this.#reader.bytes.length);
+    return this.#sharedBytes + bytes > bytesMax ? 'shared-ratio' : null;
   }
 
   /** Walks the spans of the scope at hand until a pause is due (true) or there are no more. Not a generator: it is the hot loop. */
@@ -167,23 +181,26 @@ class ExportWalker {
   }
 
   /**
-   * Checks the fields of the message at hand except its children, and returns their bytes in the order of the wire.
-   * A pass of its own, because these fields may stand behind the children.
+   * Checks the fields of the message at hand except its children, and returns their bytes in the order of the wire, as far as
+   * no limit is passed. A pass of its own, because these fields may stand behind the children.
    */
   *#takePart(table: TagTable): Generator<void, Uint8Array, void> {
     const reader = this.#reader;
     const pieces: Uint8Array[] = [];
     let pieceStart = reader.at;
     let pieceEnd = reader.at;
+    let bytes = 0;
     for (;;) {
       while (this.#skipChildren()) yield;
       if (reader.at === reader.end) break;
       const fieldStart = reader.at;
       reader.skip(reader.readTag());
       if (this.#isPauseDue()) yield;
-      if (this.#checker.fault === 'fields') continue;
-      // What is too large is refused with all its spans, so nobody will read it: not looked into.
-      if (reader.at - fieldStart <= this.#limits.spanBytesMax) this.#checker.check(table, fieldStart, reader.at);
+      bytes += reader.at - fieldStart;
+      // What is too large is refused with all its spans, so nobody will read it: neither looked into nor kept.
+      if (bytes > this.#limits.spanBytesMax) this.#checker.fault ??= 'shared-bytes';
+      if (bytes > this.#limits.spanBytesMax || this.#checker.fault === 'fields') continue;
+      this.#checker.check(table, fieldStart, reader.at);
       if (fieldStart !== pieceEnd) {
         if (pieceEnd > pieceStart) pieces.push(reader.bytes.subarray(pieceStart, pieceEnd));
         pieceStart = fieldStart;

@@ -46,6 +46,8 @@ export class WireReader {
   high = 0;
   /** Groups inside one another in the deepest group that was stepped over. */
   deepestGroup = 0;
+  /** Fields that were stepped over in groups. */
+  groupFields = 0;
 
   constructor(bytes: Uint8Array, at = 0, end = bytes.length) {
     if (!(at >= 0 && at <= end && end <= bytes.length))
@@ -152,6 +154,7 @@ export class WireReader {
     const open = [tag];
     for (let fields = 0; open.length > 0; fields += 1) {
       if (fields === groupFieldsMax) throw new WireError(`a group has more than ${groupFieldsMax} fields`, this.at);
+      this.groupFields += 1;
       this.deepestGroup = Math.max(this.deepestGroup, open.length);
       const inner = this.readTag();
       if ((inner & 7) === wireTypes.groupStart) {

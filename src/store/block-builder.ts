@@ -6,13 +6,13 @@
  */
 import { limits } from '../limits.ts';
 import type { Codec } from '../platform/codec.ts';
-import { crc32 } from '../platform/digest.ts';
 import { blockIdFrom } from './block.ts';
 import { encodeBlock } from './block-encoding.ts';
 import { grown } from './columns.ts';
 import { fingerprintAt, FingerprintTable } from './fingerprint.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { invariant } from './invariant.ts';
+import { none, type Part, PartTable } from './part-table.ts';
 import { viewOf } from './record.ts';
 
 /** What the builder needs of a walked export (`WalkedExport`). Columns have one value per span. */
@@ -29,12 +29,6 @@ export interface WalkedSpans {
     readonly endTimeHigh: Uint32Array;
     readonly endTimeLow: Uint32Array;
   };
-}
-
-/** What spans have in common: all fields of ResourceSpans but its scopes, and of ScopeSpans but its spans. */
-export interface Part {
-  readonly resourcePart: Uint8Array;
-  readonly scopePart: Uint8Array;
 }
 
 export interface SealedBlock {
@@ -55,16 +49,13 @@ export interface BlockBuilderOptions {
 
 /** Part number and length in front of a span, at most. */
 const spanOverheadBytesMax = 7;
-const none = -1;
 
 export class BlockBuilder {
   readonly #codec: Codec;
   readonly #builder: string;
   readonly #rawBytesTarget: number;
   readonly #frameBytesTarget: number;
-  readonly #parts: Part[] = [];
-  /** The number of one part by the checksum of its bytes. */
-  readonly #partNumbers = new Map<number, number>();
+  readonly #parts = new PartTable();
   /** Per group of every export taken. */
   readonly #groups: { readonly request: Buffer; readonly part: number }[] = [];
   readonly #traces = new FingerprintTable();
@@ -115,12 +106,16 @@ export class BlockBuilder {
     for (; span < walked.spanCount; span += 1) {
       const newGroup = group[span] !== walkedGroup ? walked.groups[group[span] as number] : undefined;
       const bytes = (end[span] as number) - (start[span] as number) + spanOverheadBytesMax;
+      const known = newGroup === undefined ? none : this.#parts.find(newGroup);
       const partBytes =
-        newGroup === undefined ? 0 : newGroup.resourcePart.length + newGroup.scopePart.length + spanOverheadBytesMax;
+        newGroup === undefined || known !== none
+          ? 0
+          : newGroup.resourcePart.length + newGroup.scopePart.length + spanOverheadBytesMax;
       if (this.#rawBytes + bytes + partBytes > this.#rawBytesTarget && this.#spanCount > 0) break;
       if (newGroup !== undefined) {
         walkedGroup = group[span] as number;
-        this.#groups.push({ request: buffer, part: this.#partNumber(newGroup, partBytes) });
+        this.#groups.push({ request: buffer, part: known === none ? this.#parts.add(newGroup) : known });
+        this.#rawBytes += partBytes;
       }
       const row = this.#addRow();
       this.#group[row] = this.#groups.length - 1;
@@ -131,17 +126,6 @@ export class BlockBuilder {
       this.#noteTimes(walked.spans, span);
     }
     return span;
-  }
-
-  /** The number of the part in this block. Equal parts, such as of two exports of one service, mostly share one. */
-  #partNumber(part: Part, bytes: number): number {
-    const key = crc32(part.scopePart, crc32(part.resourcePart));
-    const candidate = this.#partNumbers.get(key);
-    if (candidate !== undefined && isEqual(this.#parts[candidate], part)) return candidate;
-    this.#parts.push(part);
-    this.#partNumbers.set(key, this.#parts.length - 1);
-    this.#rawBytes += bytes;
-    return this.#parts.length - 1;
   }
 
   #addRow(): number {
@@ -206,7 +190,7 @@ export class BlockBuilder {
       if (frames.makeRoom(this.#traceBytes[trace] as number)) yield;
       yield* this.#writeTrace(trace, frames);
     }
-    frames.finish(this.#parts);
+    frames.finish(this.#parts.parts);
     const payload = encodeBlock({
       builder: this.#builder,
       counter,
@@ -240,12 +224,4 @@ export class BlockBuilder {
     }
     frames.endSlice(trace);
   }
-}
-
-function isEqual(one: Part | undefined, other: Part): boolean {
-  return (
-    one !== undefined &&
-    Buffer.compare(one.resourcePart, other.resourcePart) === 0 &&
-    Buffer.compare(one.scopePart, other.scopePart) === 0
-  );
 }

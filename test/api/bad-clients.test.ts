@@ -272,7 +272,6 @@ describe('JSON', () => {
       (bad, good) => spansText(bad, '"__proto__":{"name":"x"},"constructor":null', good),
       0,
     ],
-    ['snake_case names are unknown', (bad, good) => spansText(bad, '"start_time_unix_nano":"7"', good), 0],
     ['null is the default', (bad, good) => spansText(bad, '"name":null,"attributes":null,"status":null', good), 0],
   ];
   function spansText(bad: string, more: string, good: string): string {
@@ -286,6 +285,33 @@ describe('JSON', () => {
     expect([answer.status, partialSuccess?.rejectedSpans ?? '0']).toEqual([200, String(rejected)]);
     expect([await isStored(bad), await isStored(good)]).toEqual([rejected === 0, true]);
     expect(({} as { name?: string }).name).toBeUndefined();
+  });
+});
+
+describe('JSON that means something else than it says', () => {
+  test('ids in base64: the span is rejected, and why', async () => {
+    const answer = await post(json, jsonOf([{ traceId: 'AQIDBAUGBwgJCgsMDQ4PEA==', spanId }]));
+    expect([answer.status, await answer.json()]).toEqual([
+      200,
+      {
+        partialSuccess: {
+          rejectedSpans: '1',
+          errorMessage:
+            'span 0: trace id must be 16 bytes, not 0; resourceSpans[0].scopeSpans[0].spans[0].traceId: ' +
+            'must be 32 hex digits; ids are not base64 in OTLP JSON',
+        },
+      },
+    ]);
+  });
+
+  test('a name in snake_case is ignored, as every unknown one, but with a warning', async () => {
+    const good = newId();
+    const answer = await post(json, jsonOf([goodJson(good, { start_time_unix_nano: '7' })]));
+    expect([answer.status, await answer.json(), await isStored(good)]).toEqual([
+      200,
+      { partialSuccess: { errorMessage: expect.stringContaining('startTimeUnixNano, not start_time_unix_nano') } },
+      true,
+    ]);
   });
 });
 

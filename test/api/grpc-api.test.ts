@@ -1,6 +1,7 @@
 /** The gRPC face of one real node, as grpc-js sees it and as hand-made HTTP/2 does. */
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { limits } from '../../src/limits.ts';
 import { encodeReference, referenceObject } from '../otlp/reference.ts';
@@ -227,11 +228,13 @@ describe('calls that grpc-js would not make', () => {
     await eventually('the room to be free', async () => (await node.metric('quorate_admitted_bytes')) === 0);
   });
 
-  test('HTTP/2 without gRPC gets what the HTTP port serves', async () => {
-    const answer = await http2.send({ 'content-type': 'application/x-protobuf', ':path': '/v1/traces' }, body);
-    expect([answer.headers[':status'], answer.body.length]).toEqual([200, 0]);
-    const bad = await http2.send({ 'content-type': 'application/json', ':path': '/v1/traces' }, Buffer.from('{'));
-    expect([bad.headers[':status'], JSON.parse(bad.body.toString())]).toMatchObject([400, { code: 3 }]);
+  test('HTTP/2 that is not gRPC is told so, however much it sends', async () => {
+    const web = { 'content-type': 'application/x-protobuf', ':path': '/v1/traces' };
+    for (const sent of [body, Buffer.alloc(300_000)]) {
+      const answer = await http2.send(web, sent);
+      expect([answer.headers[':status'], answer.body.toString()]).toEqual([415, expect.stringContaining('gRPC')]);
+    }
+    expect((await http2.send(grpc, framed)).headers['grpc-status']).toBe('0');
   });
 });
 
@@ -242,6 +245,7 @@ test('a message that does not come in time is given up', async () => {
   stream.write(prefix(0, 100));
   await once(stream, 'close');
   await eventually('the room to be free', async () => (await impatient.metric('quorate_admitted_bytes')) === 0);
+  expect(await impatient.metric('quorate_limits_met_total{limit="requestTimeoutMs"}')).toBe(1);
   http2.close();
   await impatient.stop();
 });
@@ -259,4 +263,67 @@ test('a stop lets a call in flight finish and ends idle connections', async () =
   stream.resume();
   expect((await trailers)[0]).toMatchObject({ 'grpc-status': '0' });
   await stopped;
+});
+
+describe('a stop is not held up', () => {
+  /** Stops the node and says whether that took less than the patience for requests in flight. */
+  async function stopsAtOnce(node_: OneNode): Promise<boolean> {
+    let isLate = false;
+    const late = setTimeout(() => (isLate = true), limits.stopPatienceMs - 1_000);
+    await node_.stop();
+    clearTimeout(late);
+    return !isLate;
+  }
+
+  test('by a Watch: it is told, and ended', async () => {
+    const watched = await OneNode.start();
+    const http2 = new Http2(watched.grpcAddress);
+    const stream = http2.begin({ 'content-type': 'application/grpc', ':path': `${healthPath}Watch` });
+    const received: Buffer[] = [];
+    stream.on('data', (part: Buffer) => received.push(part));
+    stream.end(prefix(0, 0));
+    await once(stream, 'data');
+    expect(await stopsAtOnce(watched)).toBe(true);
+    expect(Buffer.concat(received)).toEqual(
+      Buffer.concat([prefix(0, 2), Buffer.of(8, 1), prefix(0, 2), Buffer.of(8, 2)]),
+    );
+    http2.close();
+  });
+
+  test('by connections that say nothing', async () => {
+    const quiet = await OneNode.start();
+    const sockets = [quiet.node.grpc.port, quiet.node.http.port].map((port) => connectTcp(port, '127.0.0.1'));
+    await Promise.all(sockets.map(async (socket) => once(socket, 'connect')));
+    expect(await stopsAtOnce(quiet)).toBe(true);
+    for (const socket of sockets) socket.destroy();
+  });
+
+  test('for longer than its patience by a peer that has vanished', async () => {
+    const left = await OneNode.start();
+    const socket = connectTcp({ port: left.node.grpc.port, host: '127.0.0.1', allowHalfOpen: true });
+    // Enough of HTTP/2 for a session, and then it neither reads nor closes.
+    socket.write(
+      Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from('000000040000000000', 'hex')]),
+    );
+    await eventually('the session', async () => (await left.metric('quorate_connections{protocol="grpc"}')) === 1);
+    socket.pause();
+    await left.stop();
+    socket.destroy();
+  });
+});
+
+test('calls that are refused leave no connection behind', async () => {
+  const before = await node.metric('quorate_connections{protocol="grpc"}');
+  for (let n = 0; n < 20; n += 1) {
+    const http2 = new Http2(node.grpcAddress);
+    const stream = http2.begin({ 'content-type': n % 2 === 0 ? 'application/grpc' : 'application/json' });
+    stream.write(prefix(0, 0xffff_ffff));
+    stream.write(Buffer.alloc(20_000));
+    await Promise.race([once(stream, 'response'), once(stream, 'close')]);
+    http2.close();
+  }
+  await eventually(
+    'the connections to be gone',
+    async () => (await node.metric('quorate_connections{protocol="grpc"}')) === before,
+  );
 });

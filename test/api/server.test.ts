@@ -40,7 +40,8 @@ async function withEndlessRequest(): Promise<{ server: FastifyInstance; reading:
 
 test('a stop does not wait for ever for a body that never ends', async () => {
   const { server, reading } = await withEndlessRequest();
-  await closeServer(server, realClock, 50);
+  const connections = { endSilent: () => undefined, endAll: () => server.server.closeAllConnections() };
+  await closeServer(server, { connections, clock: realClock, patienceMs: 50 });
   expect(await reading).toMatchObject({ code: 'bad-request' });
 });
 

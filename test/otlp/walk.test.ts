@@ -311,6 +311,33 @@ describe('a faulty span is rejected alone', () => {
     });
   });
 
+  test('a resource that is repeated for so many scopes that they dwarf the request', () => {
+    const resource = messageField(1, [bytesField(99, Buffer.alloc(100_000))]);
+    const scope = messageField(2, [bytesField(3, 'u'), bytesField(2, good)]);
+    const scopes = (count: number): Encoded[] => Array.from({ length: count }, () => scope);
+    // A MiB is free, whatever the request.
+    expect(walk(messageField(1, [resource, ...scopes(10)]), { ...limits, sharedRatioMax: 1 }).spanCount).toBe(10);
+    const { spanCount, rejected } = walk(messageField(1, [resource, ...scopes(100)]), limits);
+    expect(spanCount).toBeGreaterThan(10);
+    expect(spanCount).toBeLessThan(20);
+    expect([...rejected.byFault]).toEqual([['shared-ratio', 100 - spanCount]]);
+  });
+
+  test('fields in groups are fields', () => {
+    const group = Buffer.concat([
+      Buffer.from('a306', 'hex'),
+      ...Array.from({ length: 30 }, () => varintField(1, 1)),
+      Buffer.from('a406', 'hex'),
+    ]);
+    const few = { ...limits, fieldsMax: 100 };
+    expect(walk(exportOf(spanFields(group, varintField(99, 1))), few).spanCount).toBe(1);
+    const { spanCount, rejected } = walk(
+      exportOf(spanFields(group, group, group, group, varintField(99, 1)), good),
+      few,
+    );
+    expect([spanCount, [...rejected.byFault]]).toEqual([1, [['fields', 1]]]);
+  });
+
   test('more resources and scopes than a request may have are damage, empty or not', () => {
     const few = { ...limits, spansPerRequestMax: 2 };
     const empty = Buffer.of(0x0a, 0);

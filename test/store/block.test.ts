@@ -8,6 +8,8 @@ import { limits } from '../../src/limits.ts';
 import { BlockBuilder, type SealedBlock } from '../../src/store/block-builder.ts';
 import { BlockReader } from '../../src/store/block-reader.ts';
 import { DamagedError, UnsupportedFormatError } from '../../src/store/damaged.ts';
+import { none, PartTable } from '../../src/store/part-table.ts';
+import { bytesField, messageField } from '../support/protobuf-writer.ts';
 import { fingerprintOf } from '../../src/store/fingerprint.ts';
 import { writeChecksum } from '../../src/store/record.ts';
 import { anyExports, exportOf, type SpanText, spansIn, traceIdOf } from './exports.ts';
@@ -188,6 +190,32 @@ describe('block', () => {
     expect(opened).toBe(2);
     expect(slicesOf(reader, 999)).toEqual([]);
     expect(opened).toBe(2);
+  });
+
+  test('scopes of one resource are told apart without a look at the resource for each', () => {
+    const scopes = 2_000;
+    const resource = Buffer.alloc(500_000, 7);
+    const groups = Array.from({ length: scopes }, (_, n) => ({ resourcePart: resource, scopePart: Buffer.of(n % 3) }));
+    const table = new PartTable();
+    const numbers = groups.map((group) => {
+      const found = table.find(group);
+      return found === none ? table.add(group) : found;
+    });
+    expect(new Set(numbers)).toEqual(new Set([0, 1, 2]));
+    expect(table.parts.map(({ resourcePart }) => resourcePart)).toEqual([resource, resource, resource]);
+    // Equal bytes in another object are the same resource; other bytes are not.
+    expect(table.find({ resourcePart: Buffer.from(resource), scopePart: Buffer.of(1) })).toBe(1);
+    expect(table.find({ resourcePart: resource.subarray(1), scopePart: Buffer.of(1) })).toBe(none);
+  });
+
+  test('a large resource over many equal scopes fills one block, not one for each', () => {
+    const span = messageField(2, [bytesField(1, traceIdOf(1)), bytesField(2, 'spanspan')]);
+    const scopes = Array.from({ length: 300 }, () => messageField(2, [bytesField(3, 's'), span]));
+    const request = messageField(1, [bytesField(3, 'r'.repeat(1_000_000)), ...scopes]);
+    const started = new BlockBuilder({ codec: realCodec, builder });
+    const unbounded = { ...walkLimits, sharedRatioMax: Number.POSITIVE_INFINITY };
+    expect(started.add(request, walkExport(request, unbounded))).toBe(300);
+    expect(started.rawBytes).toBeLessThan(1_100_000);
   });
 
   test('what spans share is stored once, however many traces and exports share it', () => {

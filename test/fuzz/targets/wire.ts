@@ -63,6 +63,7 @@ const tightLimits: SpanLimits = {
   fieldsMax: limits.fieldsMax,
   keyBytesMax: 127,
   valueBytesMax: 127,
+  sharedRatioMax: limits.sharedRatioMax,
   spansPerRequestMax: 3,
 };
 
