@@ -271,9 +271,10 @@ export class JsonReader {
     const bytes = this.#bytes;
     const letter = bytes[at + 1] ?? 0;
     if (shortEscapes[letter] !== 0) return shortEscapeBytes;
-    if (letter === ascii.u && at + longEscapeBytes <= bytes.length) {
-      const digits = bytes.subarray(at + shortEscapeBytes, at + longEscapeBytes);
-      if (digits.every((digit) => hexValues[digit] !== noValue)) return longEscapeBytes;
+    if (letter === ascii.u) {
+      let digits = 0;
+      while (digits < 4 && hexValues[bytes[at + shortEscapeBytes + digits] ?? 0] !== noValue) digits += 1;
+      if (digits === 4) return longEscapeBytes;
     }
     this.#at = at;
     throw this.#unexpected('an escape that JSON has');
