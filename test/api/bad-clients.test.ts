@@ -360,6 +360,22 @@ describe('connections', () => {
     expect(answer).toContain('"code":8');
   });
 
+  test('a body that grows too large is refused in the middle, and the connection goes on behind it', async () => {
+    const small = await OneNode.start({ requestBytesMax: 100_000 });
+    const chunk = `${(30_000).toString(16)}\r\n${' '.repeat(30_000)}\r\n`;
+    const head = 'POST /v1/traces HTTP/1.1\r\nhost: n1\r\ncontent-type: application/json\r\n';
+    const socket = connect(small.node.http.port, '127.0.0.1');
+    const answers = receiveAll(socket);
+    socket.write(`${head}transfer-encoding: chunked\r\n\r\n`);
+    for (let sent = 0; sent < 7; sent += 1) {
+      socket.write(chunk);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    socket.end(`0\r\n\r\n${head}content-length: 2\r\n\r\n{}`);
+    expect(await answers).toMatch(/^HTTP\/1.1 413 .*HTTP\/1.1 200 /s);
+    await small.stop();
+  });
+
   test('no HTTP at all, and headers without end: 400 and 431', async () => {
     expect(await rawRequest('\u0000\u0001\u0002\r\n\r\n')).toContain('HTTP/1.1 400 ');
     expect(await rawRequest(`GET / HTTP/1.1\r\nx: ${'y'.repeat(100_000)}\r\n\r\n`)).toContain('HTTP/1.1 431 ');
