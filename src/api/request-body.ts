@@ -84,12 +84,18 @@ export async function readBody(body: Body, limits: BodyLimits, reserve: Reserve)
     const bytes = await collect(received.chunks(), { limits, reserve, announcedBytes });
     return { bytes, receivedBytes: received.bytes };
   }
-  let bytes = noBytes;
   const inflater = inflaters[body.coding]();
+  let bytes = noBytes;
+  // A pipeline that failed waits for its source to end, and that for a client that may have fallen silent.
+  const { promise: refused, reject: refuse } = Promise.withResolvers<never>();
   try {
-    await pipeline(received.chunks(), inflater, async (inflated: AsyncIterable<Uint8Array>) => {
-      bytes = await collect(inflated, { limits, reserve, announcedBytes: null, received });
+    const inflating = pipeline(received.chunks(), inflater, async (inflated: AsyncIterable<Uint8Array>) => {
+      bytes = await collect(inflated, { limits, reserve, announcedBytes: null, received }).catch((error: unknown) => {
+        refuse(error);
+        throw error;
+      });
     });
+    await Promise.race([inflating, refused]);
   } catch (error) {
     if (error instanceof QuorateError) throw error;
     throw new QuorateError('bad-request', `the body is not valid ${body.coding}: ${errorOf(error).message}`);

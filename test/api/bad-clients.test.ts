@@ -376,6 +376,27 @@ describe('connections', () => {
     await small.stop();
   });
 
+  test.each([
+    ['gzip', gzipSync],
+    ['zstd', zstdCompressSync],
+  ] as const)(
+    'a %s bomb whose client falls silent in the middle is answered all the same',
+    async (coding, compress) => {
+      const bomb = compress(Buffer.alloc(200 << 20));
+      const socket = connect(node.node.http.port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.write(
+        `POST /v1/traces HTTP/1.1\r\nhost: n1\r\ncontent-type: application/json\r\ncontent-encoding: ${coding}\r\n` +
+          `content-length: ${bomb.length + 1}\r\n\r\n`,
+      );
+      socket.write(bomb);
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      expect(answer.toString()).toContain('HTTP/1.1 413 ');
+      socket.destroy();
+      await eventually('the room to be free', async () => (await node.metric('quorate_admitted_bytes')) === 0);
+    },
+  );
+
   test('no HTTP at all, and headers without end: 400 and 431', async () => {
     expect(await rawRequest('\u0000\u0001\u0002\r\n\r\n')).toContain('HTTP/1.1 400 ');
     expect(await rawRequest(`GET / HTTP/1.1\r\nx: ${'y'.repeat(100_000)}\r\n\r\n`)).toContain('HTTP/1.1 431 ');
