@@ -47,7 +47,7 @@ export const limits = {
   admissionBytesMax: 96 * MiB,
   /** Requests are refused while the longest-waiting one has waited for a block this long: what is taken can be answered in time. */
   queueWaitMsMax: 500,
-  /** The headers of a request must arrive within this time, and the whole of it within the other; both count as the other. */
+  /** The headers of a request must arrive within this time, and the whole of it within the other; both count as `requestTimeoutMs`. */
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   /** A connection on which nothing moved for this long is closed. */

@@ -2,6 +2,7 @@
 import type { FastifyReply } from 'fastify';
 import { errorCodes, errorOf, QuorateError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { RpcStatus } from '../otlp/responses.ts';
 
 /** What a client is told to wait before it sends the same again, in seconds. */
 export const retryAfterSeconds = 1;
@@ -17,6 +18,12 @@ export function asQuorateError(thrown: unknown, logger: Logger): QuorateError {
     return new QuorateError('bad-request', error.message);
   logger.error({ error: error.stack }, 'a request failed unexpectedly');
   return new QuorateError('internal', 'this node failed unexpectedly; its log says why');
+}
+
+/** What OTLP clients are told, over HTTP and gRPC alike. */
+export function rpcStatusOf({ code, message }: QuorateError): RpcStatus {
+  const { grpc, retryable } = errorCodes[code];
+  return { code: grpc, message, ...(retryable ? { retryAfterSeconds } : {}) };
 }
 
 export function sendError(reply: FastifyReply, thrown: unknown, logger: Logger): FastifyReply {

@@ -74,7 +74,7 @@ const answerHeaders = { ':status': 200, 'content-type': 'application/grpc+proto'
 /** Whether an answer can still begin: it has not, and the client is there. */
 const isOpen = (stream: ServerHttp2Stream): boolean => !stream.destroyed && !stream.closed && !stream.headersSent;
 
-/** Begins an answer of any number of messages, to be ended by `endAnswer`. */
+/** Begins an answer of any number of messages, to be ended with the stream. */
 export function beginAnswer(stream: ServerHttp2Stream): void {
   if (!isOpen(stream)) return;
   stream.respond(answerHeaders, { waitForTrailers: true });

@@ -10,15 +10,15 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import { errorCodes, QuorateError } from '../errors.ts';
+import { QuorateError } from '../errors.ts';
 import { limits as fixedLimits } from '../limits.ts';
 import { exportResponse } from '../otlp/responses.ts';
-import { asQuorateError, retryAfterSeconds } from './answers.ts';
+import { asQuorateError, rpcStatusOf } from './answers.ts';
 import type { ApiOptions } from './api-options.ts';
 import { boundConnections } from './connections.ts';
 import { answerCall, failCall, readMessageHead, timeoutMsOf } from './grpc-framing.ts';
 import { checkHealth, type HealthOptions, type Watch, watchHealth } from './grpc-health.ts';
-import { bytesOf, codingOf, readBody } from './request-body.ts';
+import { type Body, bytesOf, codingNames, codingOf, readBody } from './request-body.ts';
 
 const KiB = 1024;
 const traceService = 'opentelemetry.proto.collector.trace.v1.TraceService';
@@ -27,7 +27,7 @@ const paths = {
   check: '/grpc.health.v1.Health/Check',
   watch: '/grpc.health.v1.Health/Watch',
 } as const;
-const acceptedEncodings = 'identity,gzip,deflate,zstd';
+const acceptedEncodings = `identity, ${codingNames}`;
 const deadlineExceeded = 4;
 /** A health request holds a name. */
 const healthRequestBytesMax = 4 * KiB;
@@ -38,8 +38,8 @@ const connectionWindowBytes = 1024 * KiB;
 /** The server and what it takes to end it. */
 export interface GrpcServer {
   readonly server: Http2Server;
-  /** Takes no more calls, lets those in flight finish, and cuts off what is left after `patienceMs`. */
-  close(patienceMs?: number): Promise<void>;
+  /** Takes no more calls, lets those in flight finish, and cuts off what is left after `stopPatienceMs`. */
+  close(): Promise<void>;
 }
 
 /** A gRPC server over the same door as HTTP, not yet listening. */
@@ -69,14 +69,14 @@ export function createGrpcServer(options: ApiOptions): GrpcServer {
   });
   return {
     server,
-    close: async (patienceMs = fixedLimits.stopPatienceMs) => {
+    close: async () => {
       const closed = once(server, 'close');
       server.close();
       connections.endSilent();
       for (const watch of watches) watch.end();
       for (const session of sessions) session.close();
       // Their sockets: a session that was told to close waits for a peer that may have vanished.
-      const cancel = clock.after(patienceMs, connections.endAll);
+      const cancel = clock.after(fixedLimits.stopPatienceMs, connections.endAll);
       await closed;
       cancel();
     },
@@ -148,7 +148,7 @@ class Call {
 
   async #dispatch(): Promise<void> {
     const { clock, store } = this.#options;
-    const health: HealthOptions = { clock, isReady: () => store.status.ready, services: [traceService] };
+    const health: HealthOptions = { clock, isReady: () => store.ready, services: [traceService] };
     switch (this.#path) {
       case paths.export:
         return this.#export();
@@ -164,39 +164,38 @@ class Call {
 
   async #export(): Promise<void> {
     const { intake, meters } = this.#options;
-    const { isCompressed, length, source } = await readMessageHead(this.#chunks);
-    const body = { source, coding: isCompressed ? this.#coding() : null, announcedBytes: length };
+    const body = await this.#body();
     const acknowledgement = await intake.take({ protocol: 'grpc', encoding: 'protobuf', body });
     const isAnswered = answerCall(this.#stream, exportResponse('protobuf', acknowledgement));
     if (isAnswered) meters.answered('grpc', 'protobuf', acknowledgement.rejectedSpans === 0 ? 'ok' : 'partial');
   }
 
-  #coding(): ReturnType<typeof codingOf> & string {
+  /** The call's message, of which nothing but its head is read. */
+  async #body(): Promise<Body> {
+    const { isCompressed, length, source } = await readMessageHead(this.#chunks);
+    if (!isCompressed) return { source, coding: null, announcedBytes: length };
     const name = this.#headers['grpc-encoding'];
     const coding = codingOf(typeof name === 'string' ? name : undefined);
+    // A message that says it is compressed, and not how, is none that can be read.
     if (coding === undefined || coding === null) {
-      throw new QuorateError('unsupported-encoding', `grpc-encoding must be one of ${acceptedEncodings}`);
+      throw new QuorateError('unsupported-encoding', `grpc-encoding must be one of ${codingNames}`);
     }
-    return coding;
+    return { source, coding, announcedBytes: length };
   }
 
   async #smallMessage(): Promise<Uint8Array> {
-    const { isCompressed, length, source } = await readMessageHead(this.#chunks);
-    const body = { source, coding: isCompressed ? this.#coding() : null, announcedBytes: length };
     const limits = { requestBytesMax: healthRequestBytesMax, inflationRatioMax: 1 };
-    return (await readBody(body, limits, () => true)).bytes;
+    return (await readBody(await this.#body(), limits, () => true)).bytes;
   }
 
   #fail(thrown: unknown): void {
     const { logger, meters } = this.#options;
     const error = asQuorateError(thrown, logger);
-    const { grpc, retryable } = errorCodes[error.code];
     if (this.#path === paths.export && !this.#stream.headersSent) {
       meters.answered('grpc', 'protobuf', error.code);
       meters.refused(error);
     }
-    const status = { code: grpc, message: error.message, ...(retryable ? { retryAfterSeconds } : {}) };
-    failCall(this.#stream, status, { 'grpc-accept-encoding': acceptedEncodings });
+    failCall(this.#stream, rpcStatusOf(error), { 'grpc-accept-encoding': acceptedEncodings });
   }
 
   async #watch(health: HealthOptions): Promise<void> {

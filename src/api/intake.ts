@@ -10,7 +10,7 @@ import type { TraceStore } from '../traces/trace-store.ts';
 import { Admission, type Reservation } from './admission.ts';
 import type { JsonWork } from './json-work.ts';
 import type { Meters, Protocol } from './meters.ts';
-import { type Body, noRoom, readBody, tooLarge } from './request-body.ts';
+import { type Body, noRoom, readBody, tooLarge, unannouncedBytes } from './request-body.ts';
 
 export interface IntakeOptions {
   readonly store: Pick<TraceStore, 'write' | 'refusal'>;
@@ -30,9 +30,6 @@ export interface Acknowledgement {
   readonly rejectedSpans: number;
   readonly message: string;
 }
-
-/** Reserved for a request that does not say how large it is; it asks for more as it comes. */
-const unannouncedBytes = 64 * 1024;
 
 export class Intake {
   readonly #options: IntakeOptions;

@@ -7,7 +7,7 @@ import { gzip } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errorCodes, QuorateError } from '../errors.ts';
 import { contentTypeOf, exportResponse, type OtlpEncoding, statusBody } from '../otlp/responses.ts';
-import { asQuorateError, retryAfterSeconds } from './answers.ts';
+import { asQuorateError, retryAfterSeconds, rpcStatusOf } from './answers.ts';
 import type { ApiOptions } from './api-options.ts';
 import { bytesOf, codingNames, codingOf } from './request-body.ts';
 
@@ -67,13 +67,12 @@ async function answerError(
   { logger, meters }: ApiOptions,
 ): Promise<FastifyReply> {
   const error = asQuorateError(thrown, logger);
-  const { http, grpc, retryable } = errorCodes[error.code];
+  const { http, retryable } = errorCodes[error.code];
   const encoding = encodingOf(request);
   meters.answered('http', encoding ?? 'unknown', error.code);
   meters.refused(error);
   if (retryable) void reply.header('retry-after', retryAfterSeconds);
-  const status = { code: grpc, message: error.message, ...(retryable ? { retryAfterSeconds } : {}) };
-  return answer(request, reply.code(http), encoding ?? 'json', statusBody(encoding ?? 'json', status));
+  return answer(request, reply.code(http), encoding ?? 'json', statusBody(encoding ?? 'json', rpcStatusOf(error)));
 }
 
 function encodingOf(request: FastifyRequest): OtlpEncoding | null {

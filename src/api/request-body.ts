@@ -30,8 +30,9 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 /** Inflated bytes before their ratio to what was received counts: a small message may be as repetitive as it likes. */
 const ratioFreeBytes = MiB;
-/** The least room to begin with, and the least first chunk that is kept as it is. */
-const leastBytes = 64 * KiB;
+/** Room to begin with for a body that does not say how large it is. */
+export const unannouncedBytes = 64 * KiB;
+/** The least first chunk that is kept as it is. */
 const wholeChunkBytesMin = 4 * KiB;
 const noBytes: Uint8Array = new Uint8Array(0);
 /** Bytes inflated in one go: enough for a usual export, so that it takes one trip to the thread pool. */
@@ -161,7 +162,7 @@ async function collect(
       // Mostly a body is one chunk: that is then the buffer, for as long as nothing follows.
       const isAnnounced = announcedBytes !== null && announcedBytes >= total;
       const isWhole = length === 0 && (isAnnounced ? total === announcedBytes : total >= wholeChunkBytesMin);
-      const room = isAnnounced ? announcedBytes : Math.min(Math.max(2 * total, leastBytes), requestBytesMax);
+      const room = isAnnounced ? announcedBytes : Math.min(Math.max(2 * total, unannouncedBytes), requestBytesMax);
       const size = isWhole ? total : room;
       if (!reserve(size)) throw noRoom();
       buffer = isWhole ? chunk : grown(buffer, length, size);

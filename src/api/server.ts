@@ -23,7 +23,7 @@ const slowRequestsEveryMs = 1_000;
 export interface HttpServer {
   readonly fastify: FastifyInstance;
   /** See `closeServer`. */
-  close(patienceMs?: number): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** An HTTP server over `store`, not yet listening. */
@@ -62,8 +62,8 @@ export async function createServer(options: ApiOptions): Promise<HttpServer> {
   await server.register(metricsRoutes, options);
   return {
     fastify: server,
-    close: async (patienceMs = fixedLimits.stopPatienceMs) =>
-      closeServer(server, { connections, clock: options.clock, patienceMs }),
+    close: async () =>
+      closeServer(server, { connections, clock: options.clock, patienceMs: fixedLimits.stopPatienceMs }),
   };
 }
 

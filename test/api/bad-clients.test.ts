@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { limits } from '../../src/limits.ts';
 import { attributeOf, exportOf, nestedAnyValue } from '../otlp/bytes.ts';
@@ -159,9 +159,18 @@ describe('what is odd and legal: 200', () => {
     expect([answer.status, await isStored(good)]).toEqual([200, true]);
   });
 
-  test.each(['gzip', 'GZip', ' x-gzip '])('Content-Encoding "%s"', async (name) => {
+  test.each([
+    ['gzip', gzipSync],
+    ['GZip', gzipSync],
+    [' x-gzip ', gzipSync],
+    ['deflate', deflateSync],
+    ['zlib', deflateSync],
+    ['zstd', zstdCompressSync],
+    ['identity', (bytes: Uint8Array) => Buffer.from(bytes)],
+  ] as const)('Content-Encoding "%s"', async (name, compress) => {
     const good = newId();
-    expect((await post({ ...protobuf, 'content-encoding': name }, gzipSync(inSpan(good)))).status).toBe(200);
+    expect((await post({ ...protobuf, 'content-encoding': name }, compress(inSpan(good)))).status).toBe(200);
+    expect(await isStored(good)).toBe(true);
   });
 });
 

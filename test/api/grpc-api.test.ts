@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
+import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { limits } from '../../src/limits.ts';
 import { encodeReference, referenceObject } from '../otlp/reference.ts';
@@ -186,7 +187,12 @@ describe('calls that grpc-js would not make', () => {
   const { body } = smallExport(new SeededRandom(22), { spans: 1 });
   const framed = Buffer.concat([prefix(0, body.length), body]);
   const grpc = { 'content-type': 'application/grpc' };
+  const packed = (compressed: Uint8Array): Buffer => Buffer.concat([prefix(1, compressed.length), compressed]);
   const calls: [string, Record<string, string>, Uint8Array, string, string][] = [
+    ['gzip', { ...grpc, 'grpc-encoding': 'gzip' }, packed(gzipSync(body)), '0', ''],
+    ['deflate', { ...grpc, 'grpc-encoding': 'deflate' }, packed(deflateSync(body)), '0', ''],
+    ['zstd', { ...grpc, 'grpc-encoding': 'zstd' }, packed(zstdCompressSync(body)), '0', ''],
+    ['an encoding that is not used', { ...grpc, 'grpc-encoding': 'snappy' }, framed, '0', ''],
     ['one span', { 'content-type': 'Application/gRPC+proto' }, framed, '0', ''],
     ['a message cut short', grpc, framed.subarray(0, -1), '3', 'before the end'],
     ['a prefix cut short', grpc, framed.subarray(0, 3), '3', 'before its message'],

@@ -20,16 +20,16 @@ export class OneNode {
   /** Starts a cluster of one and resolves when it serves. */
   static async start(other: Partial<ClientLimits> = {}): Promise<OneNode> {
     const directory = mkdtempSync(join(tmpdir(), 'quorate-api-'));
-    const any = { host: '127.0.0.1', port: 0 };
+    const anyPort = { host: '127.0.0.1', port: 0 };
     const node = await startNode(
       {
         id: 'n1',
         data: directory,
-        cluster: new Map([['n1', any]]),
+        cluster: new Map([['n1', anyPort]]),
         mode: 'cp',
-        http: any,
-        grpc: any,
-        peer: any,
+        http: anyPort,
+        grpc: anyPort,
+        peer: anyPort,
         logLevel: 'silent',
         limits: { ...limits, ...other },
       },
