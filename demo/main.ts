@@ -93,7 +93,7 @@ async function demonstrate(): Promise<number> {
   );
   step(
     'The shop closes',
-    `${count(ledger.spansAcked)} of ${count(ledger.spansSent)} spans acked, ${count(ledger.tracesAcked)} whole traces; ${resent} exports sent again elsewhere`,
+    `${count(ledger.spansAcked)} of ${count(ledger.spansSent)} spans acked, ${count(ledger.tracesAcked)} whole traces; ${resent} ${resent === 1 ? 'export' : 'exports'} sent again elsewhere`,
   );
   if (ledger.spansAcked < ledger.spansSent)
     say(`  ${count(ledger.spansSent - ledger.spansAcked)} spans were never acked: their senders know.`);

@@ -4,6 +4,7 @@
  *
  * Always holds: slices[slice].subarray(start, end) is a whole span; part is a number in `parts`.
  */
+import { doubled } from './span-table.ts';
 import type { SpanGroup } from './walk.ts';
 
 /** Resource and scope of spans, equal bytes under one number. */
@@ -73,12 +74,6 @@ export class FoundSpans {
   bytesOf(row: number): Uint8Array {
     return this.sliceOf(row).subarray(this.start[row], this.end[row]);
   }
-}
-
-function doubled(column: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
-  const larger = new Uint32Array(column.length * 2);
-  larger.set(column);
-  return larger;
 }
 
 function latin1(bytes: Uint8Array): string {

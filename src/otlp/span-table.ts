@@ -90,7 +90,8 @@ export class SpanColumns implements SpanTable {
   }
 }
 
-function doubled(column: Uint32Array): Uint32Array {
+/** The column with room for as many rows again. */
+export function doubled(column: Uint32Array): Uint32Array<ArrayBuffer> {
   const larger = new Uint32Array(column.length * 2);
   larger.set(column);
   return larger;

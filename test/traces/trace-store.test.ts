@@ -1,5 +1,6 @@
 /** How one node starts, by itself: what it may believe of its own disk, and of those who greet it. */
 import { describe, expect, test } from 'vitest';
+import { limits } from '../../src/limits.ts';
 import {
   asBootId,
   asHash,
@@ -11,7 +12,9 @@ import {
   type Entry,
 } from '../../src/raft/core/types.ts';
 import type { Hello, PeerMessage, TransportHandlers } from '../../src/transport/transport.ts';
+import { exportOf, spanFields } from '../otlp/bytes.ts';
 import { entryAfter } from '../store/support.ts';
+import { bytesField } from '../support/protobuf-writer.ts';
 import { freshState, LoneNode, voters } from './lone-node.ts';
 
 function three(): Entry[] {
@@ -116,5 +119,25 @@ describe('who is admitted', () => {
     expect(handlers.admit(hello('b1', 8))).toBeNull();
     handlers.onUp(hello('b1', 8));
     expect(handlers.admit(hello('b2', 8))).toContain('went back in time');
+  });
+});
+
+describe('a node with more exports waiting than it can store', () => {
+  /** Fills a block by itself. */
+  const large = exportOf(spanFields(bytesField(5, 'n'.repeat(limits.spanBytesMax - 100))));
+
+  test('refuses the next one, without a leader as unavailable and not as overloaded', async () => {
+    const node = new LoneNode();
+    await node.disk(freshState, { voters, entries: [] });
+    const store = await node.open(['n1', 'n2', 'n3']);
+    const writes = Array.from({ length: limits.blocksInFlightMax + 2 }, async () =>
+      store.write(large).catch((error: unknown) => error),
+    );
+    expect(store.refusal).toBeNull();
+    await node.runFor(limits.queueWaitMsMax + 500);
+    expect(store.refusal).toMatchObject({ code: 'unavailable' });
+    await node.runFor(limits.writeDeadlineMs);
+    for (const outcome of await Promise.all(writes)) expect(outcome).toMatchObject({ code: 'unavailable' });
+    expect(store.refusal).toBeNull();
   });
 });
