@@ -12,6 +12,8 @@ const config: KnipConfig = {
     'test/tooling/*.ts',
     // Loaded by --import.
     'test/system/fake-node.ts',
+    // Forked.
+    'test/sim/worker.ts',
   ],
   project: ['src/**/*.ts!', 'cluster/**/*.ts!', 'bench/**/*.ts', 'demo/**/*.ts', 'test/**/*.ts'],
   ignoreExportsUsedInFile: { interface: true, type: true },

@@ -22,6 +22,7 @@ export interface IngestOptions {
   readonly builder: string;
   readonly propose: (blockId: string, payload: Uint8Array) => Promise<ProposalOutcome>;
   readonly limits: SpanLimits;
+  readonly blockRawBytesTarget?: number;
   /** The error for a write whose outcome is unknown. */
   readonly unavailable: () => QuorateError;
 }
@@ -72,7 +73,8 @@ export class Ingest {
   }
 
   #newBuilder(): BlockBuilder {
-    return new BlockBuilder({ codec: this.#options.codec, builder: this.#options.builder });
+    const { codec, builder, blockRawBytesTarget } = this.#options;
+    return new BlockBuilder({ codec, builder, ...(blockRawBytesTarget === undefined ? {} : { blockRawBytesTarget }) });
   }
 
   /**

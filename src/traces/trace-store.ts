@@ -50,6 +50,8 @@ export interface TraceStoreOptions {
   readonly limits?: ClientLimits;
   /** Entries after which the index is flushed; see limits. */
   readonly indexFlushEntries?: number;
+  /** Raw span bytes after which a block is closed; see limits. */
+  readonly blockRawBytesTarget?: number;
   /** The node must stop; called at most once. */
   readonly fatal: (error: Error) => void;
 }
@@ -267,6 +269,9 @@ export class TraceStore {
       propose: (id, payload) => replica.propose(id, payload),
       limits: this.#limits,
       unavailable: () => replica.unavailable(),
+      ...(this.#options.blockRawBytesTarget === undefined
+        ? {}
+        : { blockRawBytesTarget: this.#options.blockRawBytesTarget }),
     });
     this.#running = { replica, index, ingest };
   }
@@ -394,16 +399,39 @@ export class TraceStore {
     const untilMs = clock.monotonicMs() + limits.readDeadlineMs;
     const applied = consistency === 'linearizable' ? await replica.linearize() : replica.status.applied;
     try {
-      const page = await lookUpTrace(
+      const page = lookUpTrace(
         { traceId, after, untilMs },
         { log: this.#log, index, codec, executor, large: this.#largeLookups, budget: { blocksMax, bytesMax } },
       );
-      return { ...page, applied };
+      return { ...(await this.#inTime(page, untilMs)), applied };
     } catch (error) {
       if (!(error instanceof DamagedError || error instanceof DiskError)) throw error;
       logger.error({ error: error.message }, 'stored bytes cannot be read');
       throw new QuorateError('damaged', `${error.message}: ask another node`);
     }
+  }
+
+  /** A disk that hangs must not keep a client waiting past its deadline. */
+  #inTime(page: Promise<TracePage>, untilMs: number): Promise<TracePage> {
+    const { clock } = this.#options.platform;
+    return new Promise((resolve, reject) => {
+      let over = false;
+      const cancel = clock.after(Math.max(0, untilMs - clock.monotonicMs()), () => {
+        over = true;
+        reject(new QuorateError('unavailable', 'this node could not read its disk in time: ask another one'));
+      });
+      page.then(
+        (found) => {
+          if (over) return found.release();
+          cancel();
+          resolve(found);
+        },
+        (error: unknown) => {
+          cancel();
+          reject(errorOf(error));
+        },
+      );
+    });
   }
 
   #require(): Running {

@@ -1,4 +1,5 @@
 /** The simulated seams pass the same suites as the real ones. */
+import { ClockSkew } from '../sim/platform/clock.ts';
 import { SimClock } from '../sim/platform/clock.ts';
 import { simCodec } from '../sim/platform/codec.ts';
 import { SimDiskState } from '../sim/platform/disk-state.ts';
@@ -15,7 +16,7 @@ import { pipeConformance } from './pipe.conformance.ts';
 function open(): { drive: Drive; platform: SimPlatform; scheduler: SimScheduler } {
   const scheduler = new SimScheduler();
   const random = new SimRandom('conformance');
-  const machine = { scheduler, disk: new SimDiskState(random.fork('platter')), skew: { offsetMs: 0 } };
+  const machine = { scheduler, disk: new SimDiskState(random.fork('platter')), skew: new ClockSkew() };
   const drive: Drive = (story) => scheduler.complete(story());
   return { drive, platform: bootSimPlatform(machine, random.fork('boot')), scheduler };
 }

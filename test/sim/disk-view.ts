@@ -2,50 +2,121 @@
 import { asIndex, type LogIndex } from '../../src/raft/core/types.ts';
 import { decodeEntry } from '../../src/store/entry.ts';
 import { type HardState, hardStateSlots, readHardState } from '../../src/store/hard-state.ts';
-import { entryKey } from '../../src/store/log-keys.ts';
+import { entriesEnd, entryKey, indexOfKey } from '../../src/store/log-keys.ts';
 import type { SimDiskState } from './platform/disk-state.ts';
-import { keyOf } from './platform/ordered-bytes.ts';
+import type { Batch, KeyValueState } from './platform/key-value-state.ts';
+import { bytesOf, keyOf, type ByteKey } from './platform/ordered-bytes.ts';
+
+export interface EntryOnDisk {
+  readonly index: LogIndex;
+  readonly hash: string;
+  readonly previousHash: string;
+  readonly term: number;
+}
+
+type Newest = { readonly state: HardState; readonly counter: number };
 
 export class DiskView {
   readonly #disk: SimDiskState;
-  #lastWrite: object | undefined;
-  #hardState: HardState | null = null;
+  readonly #written: (entry: EntryOnDisk) => void;
+  /** The newest durable hard state, of this version of its file. */
+  #hardState: { readonly file: object; readonly version: number; readonly newest: Newest | null } | null = null;
+  /** The log's durable entries as they were put; null: to be read again. */
+  #entries: Map<LogIndex, EntryOnDisk> | null = null;
+  #log: KeyValueState | null = null;
 
-  constructor(disk: SimDiskState) {
+  /** @param written sees each entry as it becomes durable */
+  constructor(disk: SimDiskState, written: (entry: EntryOnDisk) => void) {
     this.#disk = disk;
+    this.#written = written;
   }
 
   /** The newest durable hard state; null when there is none. */
   hardState(): HardState | null {
-    const file = this.#disk.slotFiles.get('hard-state');
-    if (file === undefined) return null;
-    const lastWrite = file.before.at(-1);
-    if (lastWrite === undefined || lastWrite !== this.#lastWrite) {
-      const { slotBytes, slotCount } = hardStateSlots;
-      const slots = Array.from({ length: slotCount }, (_, slot) =>
-        file.bytes.subarray(slot * slotBytes, (slot + 1) * slotBytes),
-      );
-      this.#hardState = readHardState(slots).newest?.state ?? null;
-      this.#lastWrite = lastWrite;
-    }
-    return this.#hardState;
+    return this.#newest()?.state ?? null;
   }
 
-  /** Hash and term of a durable entry; null when there is none, or it is damaged. */
-  entry(index: LogIndex): { readonly hash: string; readonly term: number } | null {
-    const key = entryKey(index);
-    const record = this.#disk.peek('log', key);
-    if (record === undefined) return null;
-    const text = keyOf(key);
-    const pending = this.#disk
-      .keyValue('log')
-      .history.some((batch) => !batch.durable && batch.writes.some((write) => write.key === text));
-    if (pending) return null;
-    try {
-      const { hash, term } = decodeEntry(record, asIndex(index));
-      return { hash, term };
-    } catch {
-      return null;
+  /** How often the newest durable hard state says it was written. */
+  get hardStateCounter(): number {
+    return this.#newest()?.counter ?? 0;
+  }
+
+  #newest(): Newest | null {
+    const file = this.#disk.slotFiles.get('hard-state');
+    if (file === undefined) return null;
+    const known = this.#hardState;
+    if (known?.file === file && known.version === file.version) return known.newest;
+    const { slotBytes, slotCount } = hardStateSlots;
+    const slots = Array.from({ length: slotCount }, (_, slot) =>
+      file.bytes.subarray(slot * slotBytes, (slot + 1) * slotBytes),
+    );
+    const { newest } = readHardState(slots);
+    this.#hardState = { file, version: file.version, newest };
+    return newest;
+  }
+
+  /** A durable entry; null when there is none, or it is damaged. */
+  entry(index: LogIndex): EntryOnDisk | null {
+    return this.#current().get(index) ?? null;
+  }
+
+  /** Durable entries above the base, as many as are whole. */
+  get entryCount(): number {
+    return this.#current().size;
+  }
+
+  #current(): Map<LogIndex, EntryOnDisk> {
+    const log = this.#disk.keyValue('log');
+    if (this.#log !== log) {
+      this.#log = log;
+      this.#entries = null;
+      log.onChange = (batch) => this.#changed(batch);
     }
+    return (this.#entries ??= this.#readAll(log));
+  }
+
+  #changed(batch: Readonly<Batch> | null): void {
+    if (batch?.durable !== true || this.#entries === null) {
+      this.#entries = null;
+      return;
+    }
+    for (const { key, value } of batch.writes) {
+      const index = indexOf(key);
+      if (index === null) continue;
+      this.#entries.delete(index);
+      const entry = value === undefined ? null : decoded(index, value);
+      if (entry === null) continue;
+      this.#entries.set(index, entry);
+      this.#written(entry);
+    }
+  }
+
+  #readAll(log: KeyValueState): Map<LogIndex, EntryOnDisk> {
+    const pending = new Set(
+      log.history.filter(({ durable }) => !durable).flatMap(({ writes }) => writes.map(({ key }) => key)),
+    );
+    const entries = new Map<LogIndex, EntryOnDisk>();
+    for (const key of log.contents.keys(keyOf(entryKey(0)), keyOf(entriesEnd))) {
+      const index = indexOf(key);
+      const value = log.contents.get(key);
+      if (index === null || value === undefined || pending.has(key)) continue;
+      const entry = decoded(index, value);
+      if (entry !== null) entries.set(index, entry);
+    }
+    return entries;
+  }
+}
+
+function indexOf(key: ByteKey): LogIndex | null {
+  const index = indexOfKey(bytesOf(key));
+  return index === null ? null : asIndex(index);
+}
+
+function decoded(index: LogIndex, record: Uint8Array): EntryOnDisk | null {
+  try {
+    const { hash, previousHash, term } = decodeEntry(record, index);
+    return { index, hash, previousHash, term };
+  } catch {
+    return null;
   }
 }

@@ -1,61 +1,129 @@
-/** `make sim SEED=n` replays one seed and prints its events; `SEEDS=n` runs n fresh ones. Exit code 1 at the first violation. */
+/**
+ * `make sim SEED=n` runs one seed again; `SEEDS=n` or `FOR=seconds` runs many fresh ones. Exit code 1 at a violation, which
+ * is then made small, and 1 as well when a coverage mark was hardly reached.
+ */
+import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { simulate, type SimulationReport } from './simulation.ts';
+import { bluntMarks, type CampaignTotals, describeTotals, markShareMin, runCampaign } from './campaign.ts';
+import { commandOf, shrink } from './shrink.ts';
+import { simulate, SimulationFailure, type SimulationOptions } from './simulation.ts';
+import { drawTimeline } from './timeline.ts';
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
     seeds: { type: 'string' },
+    seconds: { type: 'string' },
     from: { type: 'string' },
+    jobs: { type: 'string' },
     nodes: { type: 'string' },
+    'fault-ms': { type: 'string' },
+    without: { type: 'string' },
+    timeline: { type: 'string' },
     verbose: { type: 'boolean', default: false },
+    'no-shrink': { type: 'boolean', default: false },
   },
 });
 
-function numberOf(name: string, text: string): number {
+function numberOf(name: keyof typeof values): number | undefined {
+  const text = values[name];
+  if (text === undefined) return undefined;
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1)
     throw new Error(`--${name}: "${text}" is not a whole number from 1 on`);
   return value;
 }
 
-const nodes = values.nodes === undefined ? {} : { nodes: numberOf('nodes', values.nodes) };
+const nodes = numberOf('nodes');
+const shrinkLimits = { runsMax: 200, wallMsMax: 120_000 };
+const progressEveryMs = 5_000;
 
-async function one(seed: number): Promise<void> {
-  const trace = values.verbose ? { trace: (line: string) => process.stdout.write(`${line}\n`) } : {};
-  const report = await simulate({ seed, ...nodes, ...trace });
-  const faults = [...report.faults].map(([name, count]) => `${name} ${count}`).join(', ');
-  process.stdout.write(
-    `seed ${seed}: ${report.nodes} nodes, ${(report.simulatedMs / 1_000).toFixed(1)} s simulated, ${report.events} events, ` +
-      `${report.acked} acked, ${report.unknown} unknown, ${report.reads} reads\nfaults: ${faults}\nreached: ${[...report.marks].join(', ')}\ntrace hash ${report.traceHash}\n`,
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** One seed, with all that there is to see of it. */
+async function one(seed: number): Promise<boolean> {
+  const faultMs = numberOf('fault-ms');
+  const options: SimulationOptions = {
+    seed,
+    ...(nodes === undefined ? {} : { nodes }),
+    ...(faultMs === undefined ? {} : { faultMs }),
+    ...(values.without === undefined ? {} : { without: values.without.split(',') }),
+  };
+  const seen = { keepEvents: values.timeline !== undefined, ...(values.verbose ? { trace: print } : {}) };
+  try {
+    const report = await simulate({ ...options, ...seen });
+    if (values.timeline !== undefined) writeFileSync(values.timeline, drawTimeline({ seed, events: report.events }));
+    const faults = [...report.faults].map(([name, count]) => `${name} ${count}`).join(', ');
+    print(
+      `seed ${seed}: ${report.nodes} nodes, ${(report.simulatedMs / 1_000).toFixed(1)} s simulated, ${report.steps} steps, ` +
+        `${report.acked} acked, ${report.unknown} unknown, ${report.reads} reads\nfaults: ${faults}\n` +
+        `reached: ${[...report.marks].join(', ')}\ntrace hash ${report.traceHash}`,
+    );
+    return true;
+  } catch (error) {
+    if (!(error instanceof SimulationFailure)) throw error;
+    if (values.timeline !== undefined)
+      writeFileSync(values.timeline, drawTimeline({ seed, events: error.events, verdict: error.verdict }));
+    await explain(options, error);
+    return false;
+  }
+}
+
+/** Prints a failure, and the smallest variant of it that could be found. */
+async function explain(options: SimulationOptions, failure: SimulationFailure): Promise<void> {
+  print(failure.message);
+  if (values['no-shrink']) return;
+  process.stderr.write('making it smaller...\n');
+  const shrunk = await shrink(options, failure, shrinkLimits);
+  print(
+    `\nafter ${shrunk.runs} runs, the smallest that breaks the same rule: ${shrunk.failure.faultNumbers.length - (shrunk.options.without?.length ?? 0)} faults\n` +
+      `  ${commandOf(shrunk.options)}\n${shrunk.failure.message}\n` +
+      `every step of it: VERBOSE=1; as a picture: TIMELINE=file.html`,
   );
 }
 
-async function many(count: number, from: number): Promise<void> {
-  const started = performance.now();
-  const reports: SimulationReport[] = [];
-  for (let seed = from; seed < from + count; seed += 1) {
-    reports.push(await simulate({ seed, ...nodes }));
-    if (reports.length % 20 === 0) process.stderr.write(`${reports.length}/${count} seeds\n`);
+async function many(): Promise<boolean> {
+  const from = numberOf('from') ?? Math.floor(Math.random() * 2 ** 31);
+  const seconds = numberOf('seconds');
+  const seeds = numberOf('seeds') ?? Infinity;
+  const jobs = numberOf('jobs') ?? Math.min(availableParallelism(), seeds);
+  let toldMs = 0;
+  const progress = ({ seeds: done, simulatedMs, wallMs, failures }: CampaignTotals): void => {
+    if (wallMs - toldMs < progressEveryMs) return;
+    toldMs = wallMs;
+    const aim = Number.isFinite(seeds) ? `/${seeds}` : '';
+    process.stderr.write(
+      `${done}${aim} seeds, ${((1_000 * done) / wallMs).toFixed(2)} a second, ` +
+        `${(simulatedMs / 3_600_000).toFixed(2)} simulated hours, ${failures.length} failed\n`,
+    );
+  };
+  const totals = await runCampaign({
+    from,
+    seeds,
+    jobs,
+    forMs: seconds === undefined ? Infinity : 1_000 * seconds,
+    progress,
+    ...(nodes === undefined ? {} : { nodes }),
+  });
+  print(describeTotals(totals, from));
+  const [failed] = totals.failures;
+  if (failed !== undefined) {
+    await one(failed.seed);
+    return false;
   }
-  const seconds = (performance.now() - started) / 1_000;
-  const simulated = reports.reduce((sum, report) => sum + report.simulatedMs, 0) / 1_000;
-  const marks = new Map<string, number>();
-  for (const report of reports) for (const mark of report.marks) marks.set(mark, (marks.get(mark) ?? 0) + 1);
-  process.stdout.write(
-    `${reports.length} seeds from ${from}, ${simulated.toFixed(0)} s simulated in ${seconds.toFixed(0)} s, no violation\n` +
-      `reached: ${[...marks].map(([mark, seeds]) => `${mark} ${((100 * seeds) / count).toFixed(0)} %`).join(', ')}\n`,
-  );
+  const blunt = bluntMarks(totals);
+  if (blunt.length > 0) print(`fewer than ${100 * markShareMin} % of the seeds reached: ${blunt.join(', ')}`);
+  return blunt.length === 0;
 }
 
 try {
-  if (values.seeds === undefined) await one(numberOf('seed', values.seed ?? '1'));
-  else
-    await many(
-      numberOf('seeds', values.seeds),
-      values.from === undefined ? Math.floor(Math.random() * 2 ** 31) : numberOf('from', values.from),
-    );
+  const whole =
+    values.seeds === undefined && values.seconds === undefined ? await one(numberOf('seed') ?? 1) : await many();
+  process.exitCode = whole ? 0 : 1;
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
+  process.exitCode = 1;
 }

@@ -10,7 +10,18 @@ function runWith({ file, find, replace, seeds }: PlantedBug): Promise<{ code: nu
   return new Promise((resolve, reject) => {
     const child = spawn(
       process.execPath,
-      ['--import', './test/support/plant.ts', 'test/sim/main.ts', '--from', '1', '--seeds', String(seeds)],
+      [
+        '--import',
+        './test/support/plant.ts',
+        'test/sim/main.ts',
+        '--from',
+        '1',
+        '--seeds',
+        String(seeds),
+        '--jobs',
+        '1',
+        '--no-shrink',
+      ],
       { cwd: root, env: { ...process.env, NODE_OPTIONS: '', PLANT: JSON.stringify({ file, find, replace }) } },
     );
     let output = '';

@@ -1,11 +1,12 @@
-/** One machine of a simulated cluster: a disk and a clock that outlive the processes run on it. */
+/** One machine of a simulation: its disk and clock outlive its processes; each boot is a TraceStore of its own. */
+import { errorOf } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { silentLogger, type Logger } from '../../src/logger.ts';
 import { asNodeId, type Entry, type NodeId } from '../../src/raft/core/types.ts';
 import { TraceStore } from '../../src/traces/trace-store.ts';
-import { DiskView } from './disk-view.ts';
-import type { SimNetwork } from './network.ts';
-import { type ClockSkew, SimClock } from './platform/clock.ts';
+import { DiskView, type EntryOnDisk } from './disk-view.ts';
+import { type SimLinks, type Watch, WatchedTransport } from './links.ts';
+import { ClockSkew, SimClock } from './platform/clock.ts';
 import { simCodec } from './platform/codec.ts';
 import { SimDiskState } from './platform/disk-state.ts';
 import type { CrashKind } from './platform/disk-io.ts';
@@ -20,11 +21,17 @@ export interface SimNodeOptions {
   readonly members: readonly NodeId[];
   readonly scheduler: SimScheduler;
   readonly random: SimRandom;
-  readonly network: SimNetwork;
+  readonly links: SimLinks;
   readonly logger?: Logger;
-  readonly committed: (node: NodeId, boot: string, entry: Entry) => void;
+  readonly watch: NodeWatch;
+}
+
+export interface NodeWatch extends Watch {
+  /** An entry became durable on a node's disk. */
+  written(entry: EntryOnDisk): void;
+  committed(node: NodeId, boot: string, entry: Entry): void;
   /** The node stopped by itself. */
-  readonly failed: (node: SimNode, error: Error) => void;
+  failed(node: SimNode, error: Error): void;
 }
 
 /** One run of the node's process. */
@@ -37,20 +44,24 @@ export interface Boot {
   store: TraceStore | null;
 }
 
+/** Small, so that most traces come in pages, exports are split, and much of a log lies below what an open verifies. */
+const smallLimits = { lookupBlocksMax: 24, blockRawBytesTarget: 2_048, indexFlushEntries: 24 };
+
 export class SimNode {
   readonly id: NodeId;
   readonly disk: SimDiskState;
   readonly view: DiskView;
-  readonly skew: ClockSkew = { offsetMs: 0 };
+  readonly skew = new ClockSkew();
   readonly #options: SimNodeOptions;
   #boot: Boot | null = null;
   #boots = 0;
+  #stopping: Boot | null = null;
 
   constructor(options: SimNodeOptions) {
     this.#options = options;
     this.id = asNodeId(options.id);
     this.disk = new SimDiskState(options.random.fork('disk'));
-    this.view = new DiskView(this.disk);
+    this.view = new DiskView(this.disk, options.watch.written);
   }
 
   get boot(): Boot | null {
@@ -62,10 +73,15 @@ export class SimNode {
     return this.#boot?.store ?? null;
   }
 
+  /** It was told to stop and has not ended yet. */
+  get stopping(): boolean {
+    return this.#stopping !== null && this.#stopping === this.#boot;
+  }
+
   start(): void {
     if (this.#boot !== null) return;
     this.#boots += 1;
-    const { scheduler, random, network, members, logger, committed, failed } = this.#options;
+    const { scheduler, random, links, members, logger, watch } = this.#options;
     const process = new SimProcess(scheduler);
     const name = `${this.id}.${this.#boots}`;
     const forked = random.fork(name);
@@ -75,8 +91,9 @@ export class SimNode {
     const fail = (error: Error): void => {
       if (!process.alive) return;
       this.crash('process');
-      failed(this, error);
+      watch.failed(this, error);
     };
+    const { indexFlushEntries, blockRawBytesTarget, lookupBlocksMax } = smallLimits;
     const opened = TraceStore.open({
       platform: {
         clock: new SimClock(process, this.skew),
@@ -85,15 +102,19 @@ export class SimNode {
         executor: new SimExecutor(process, forked.fork('executor')),
         disk,
       },
-      transport: network.transport(process),
+      transport: new WatchedTransport(links.transport(this.id, process, forked.fork('transport')), process, watch),
       node: this.id,
       http: `http://${this.id}`,
       members: new Map(members.map((id) => [id, `${id}:4319`])),
       logger: logger ?? silentLogger,
-      indexFlushEntries: 24,
-      // Small, so that most traces come in pages.
-      limits: { ...limits, lookupBlocksMax: 24 },
-      committed: (entry) => committed(this.id, name, entry),
+      indexFlushEntries,
+      blockRawBytesTarget,
+      limits: { ...limits, lookupBlocksMax },
+      committed: (entry) => {
+        if (!process.alive) return;
+        watch.committed(this.id, name, entry);
+        process.boundary('after an entry was applied');
+      },
       fatal: fail,
     });
     opened.then((store) => {
@@ -103,7 +124,26 @@ export class SimNode {
 
   /** kill -9, or the power of this machine fails. What was in flight is decided by the seed. */
   crash(kind: CrashKind): void {
-    this.#boot?.disk.crash(kind);
+    const boot = this.#boot;
+    if (boot === null) return;
     this.#boot = null;
+    boot.disk.crash(kind);
+    this.#options.links.crashed(this.id, boot.process, kind);
+  }
+
+  /** SIGTERM: it closes what it has open, then its process ends. Resolves when it is gone, however that came. */
+  async stop(): Promise<void> {
+    const boot = this.#boot;
+    if (boot?.store == null) {
+      this.crash('process');
+      return;
+    }
+    this.#stopping = boot;
+    try {
+      await boot.store.close();
+    } catch (error) {
+      if (boot.process.alive) this.#options.watch.failed(this, errorOf(error));
+    }
+    if (this.#boot === boot) this.crash('process');
   }
 }

@@ -1,21 +1,35 @@
 /** Fresh seeds at every run, the seeds that once failed, and proof that a seed repeats. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { bluntMarks, describeTotals, runCampaign } from './campaign.ts';
 import { simulate } from './simulation.ts';
 
-/** Seeds that found something, with what it was; each goes in before its fix. */
+/**
+ * Seeds that found something, with what it was; each goes in before its fix. They mean what they meant as long as the
+ * simulator draws what it drew: the planted bugs are what stays.
+ */
 const regressions: readonly [seed: number, found: string][] = [
-  [1, 'a batch found after a crash was acknowledged without having been promised'],
-  [59, 'a follower forgot what it had matched when it campaigned in vain within the same term'],
-  [200141, 'a write waited behind a full queue for longer than its deadline'],
+  [6, 'a read on a node whose disk hangs was never answered'],
 ];
 
-const freshSeeds = Number(process.env['SIM_SEEDS'] ?? 200);
+const freshSeeds = Number(process.env['SIM_SEEDS'] ?? 150);
 const freshFrom = Math.floor(Math.random() * 2 ** 31);
 
-test('the same seed gives the same trace', async () => {
-  const [first, second] = [await simulate({ seed: 4 }), await simulate({ seed: 4 })];
-  expect(second.traceHash).toBe(first.traceHash);
-  expect(first.acked).toBeGreaterThan(0);
+test('a seed gives the same trace again, on another machine too', async () => {
+  const { traceHash, acked } = await simulate({ seed: 4 });
+  expect(acked).toBeGreaterThan(0);
+  // As unlike this process as one machine can make it: another place, another language, nothing optimized.
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--no-opt', '--max-semi-space-size=1', 'test/sim/main.ts', '--seed', '4'],
+    {
+      cwd: join(import.meta.dirname, '../..'),
+      env: { ...process.env, NODE_OPTIONS: '', TZ: 'Pacific/Chatham', LC_ALL: 'tr_TR.UTF-8' },
+    },
+  );
+  expect(stdout).toContain(`trace hash ${traceHash}`);
 });
 
 test.each(regressions)('seed %i: %s', async (seed) => {
@@ -23,20 +37,13 @@ test.each(regressions)('seed %i: %s', async (seed) => {
 });
 
 test(`${freshSeeds} fresh seeds from ${freshFrom}`, async () => {
-  const marks = new Map<string, number>();
-  for (let seed = freshFrom; seed < freshFrom + freshSeeds; seed += 1) {
-    const report = await simulate({ seed });
-    for (const mark of report.marks) marks.set(mark, (marks.get(mark) ?? 0) + 1);
-  }
-  // A mark that is hardly ever reached means that the faults went blunt.
-  for (const mark of [
-    'leader change',
-    'recovering voter',
-    'conflict truncation',
-    'unknown outcome',
-    'index rebuild',
-    'paged read',
-  ]) {
-    expect(marks.get(mark) ?? 0, mark).toBeGreaterThanOrEqual(freshSeeds * 0.05);
-  }
+  const totals = await runCampaign({
+    from: freshFrom,
+    seeds: freshSeeds,
+    forMs: Infinity,
+    jobs: 1,
+    progress: () => undefined,
+  });
+  expect(totals.failures).toEqual([]);
+  expect(bluntMarks(totals), describeTotals(totals, freshFrom)).toEqual([]);
 });

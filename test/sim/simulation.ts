@@ -1,16 +1,21 @@
 /**
- * One seed, one run: real nodes on simulated machines, clients on all of them, faults for a while, then none.
- * Safety is checked after every step; afterwards all must converge, serve, and hold every acknowledged span.
+ * One seed, one run: real nodes on simulated machines, clients on all of them, faults for a while, then none for a random
+ * majority, then none at all. Safety is checked after every step; afterwards all must converge, serve, and hold every
+ * acknowledged span.
  */
-import { createHash } from 'node:crypto';
 import type { Logger } from '../../src/logger.ts';
 import { asNodeId, type NodeId } from '../../src/raft/core/types.ts';
+import type { PeerMessage } from '../../src/transport/transport.ts';
 import { checkHistory, HistoryRecorder } from '../support/history.ts';
+import { FaultAtlas } from './fault-atlas.ts';
+import { Journal, type TimedEvent } from './journal.ts';
+import type { SimLinks } from './links.ts';
+import { MessageLinks } from './message-links.ts';
 import { Nemesis } from './nemesis.ts';
-import { SimNetwork } from './network.ts';
 import { SimRandom } from './platform/random.ts';
 import { SimScheduler } from './platform/scheduler.ts';
 import { SimNode } from './sim-node.ts';
+import { TcpLinks } from './tcp-links.ts';
 import { Violation, Witness } from './witness.ts';
 import { SimWorkload, type Target } from './workload.ts';
 
@@ -20,175 +25,262 @@ export interface SimulationOptions {
   readonly nodes?: number;
   /** How long faults go on, virtual ms. */
   readonly faultMs?: number;
+  /** Faults to leave out, by their number in the trace. */
+  readonly without?: readonly string[];
   /** Called with each event, for people. */
   readonly trace?: (line: string) => void;
+  /** Keep every event for the report. */
+  readonly keepEvents?: boolean;
 }
 
 export interface SimulationReport {
   readonly seed: number;
   readonly nodes: number;
   readonly simulatedMs: number;
-  readonly events: number;
+  /** Of the scheduler. */
+  readonly steps: number;
   /** Hash over all events: the same seed gives the same one. */
   readonly traceHash: string;
   readonly faults: ReadonlyMap<string, number>;
-  /** What was reached at least once. */
-  readonly marks: ReadonlySet<string>;
+  /** What was reached at least once, of `coverageMarks`. */
+  readonly marks: ReadonlySet<CoverageMark>;
   readonly acked: number;
   readonly unknown: number;
   readonly reads: number;
+  /** Empty unless they were to be kept. */
+  readonly events: readonly TimedEvent[];
 }
+
+/** What a run has to reach now and then, or its faults went blunt. */
+export const coverageMarks = [
+  'leader change',
+  'conflict truncation',
+  'recovering voter',
+  're-proposed block',
+  'unknown outcome',
+  'index rebuild',
+  'full disk',
+  'paged read',
+  'split export',
+  'TCP transport',
+  'majority alone',
+] as const;
+export type CoverageMark = (typeof coverageMarks)[number];
 
 /** A run that broke a rule. The message tells which, and the events before it. */
-class SimulationFailure extends Error {
+export class SimulationFailure extends Error {
   override readonly name = 'SimulationFailure';
+  /** The rule alone, in one line. */
+  readonly verdict: string;
+  /** Numbers of the faults there were, and when it was over, virtual ms: where to begin making the seed smaller. */
+  readonly faultNumbers: readonly string[];
+  readonly timeMs: number;
+  readonly events: readonly TimedEvent[];
+
+  constructor(options: {
+    seed: number;
+    verdict: string;
+    lastLines: readonly string[];
+    faultNumbers: readonly string[];
+    timeMs: number;
+    events: readonly TimedEvent[];
+    cause: Error;
+  }) {
+    const lines = options.lastLines.map((line) => `  ${line}`).join('\n');
+    super(`seed ${options.seed}: ${options.verdict}\nlast events:\n${lines}`, { cause: options.cause });
+    this.verdict = options.verdict;
+    this.faultNumbers = options.faultNumbers;
+    this.timeMs = options.timeMs;
+    this.events = options.events;
+  }
 }
 
-const lastEventsKept = 60;
-const convergeMs = 25_000;
+/** With what comes before and after, a minute of simulated time and more. */
+const defaultFaultMs = 60_000;
+const foundedWithinMs = 15_000;
+const convergeWithinMs = 25_000;
+/** Of seeds; the others run over messages, which is quicker and harsher. */
+const tcpShare = 0.2;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
   return new Simulation(options).run();
 }
 
 class Simulation {
-  readonly #seed: number;
-  readonly #faultMs: number;
+  readonly #options: SimulationOptions;
   readonly #random: SimRandom;
   readonly #scheduler = new SimScheduler();
-  readonly #hash = createHash('sha256');
-  readonly #lastEvents: string[] = [];
-  readonly #trace: ((line: string) => void) | undefined;
-  readonly #marks = new Set<string>();
-  readonly #damaged = new Set<NodeId>();
-  readonly #lost = new Set<NodeId>();
-  readonly #lastIndex = new Map<string, number>();
-  readonly #nodes: readonly SimNode[];
+  readonly #journal: Journal;
+  readonly #marks = new Set<CoverageMark>();
+  readonly #atlas: FaultAtlas;
+  readonly #nodes: SimNode[] = [];
   readonly #witness: Witness;
-  readonly #network: SimNetwork;
   readonly #nemesis: Nemesis;
   readonly #history: HistoryRecorder;
   readonly #workload: SimWorkload;
+  /** Last entry by boot, to notice truncations; state by node, to notice changes. */
+  readonly #lastIndex = new Map<string, number>();
+  readonly #states = new Map<NodeId, string>();
+  /** What each boot has heard of the hard-state counters of the others. */
+  readonly #counters = new Map<string, Map<NodeId, number>>();
   #failure: Error | null = null;
 
-  constructor({ seed, nodes, faultMs = 20_000, trace }: SimulationOptions) {
-    this.#seed = seed;
-    this.#faultMs = faultMs;
-    this.#trace = trace;
-    this.#random = new SimRandom(seed);
-    const size = nodes ?? (this.#random.chance(0.3) ? 5 : 3);
-    const members = Array.from({ length: size }, (_, n) => asNodeId(`n${n + 1}`));
-    const note = (event: string): void => this.#note(event);
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#random = new SimRandom(options.seed);
     const scheduler = this.#scheduler;
-    this.#network = new SimNetwork({
-      scheduler,
-      random: this.#random.fork('network'),
-      witness: (from, _to, message) => this.#guard(() => this.#witness.message(from, message)),
-      note,
+    const nowMs = (): number => scheduler.nowMs;
+    this.#journal = new Journal({ nowMs, trace: options.trace, keep: options.keepEvents === true });
+    const size = options.nodes ?? (this.#random.chance(0.3) ? 5 : 3);
+    const members = Array.from({ length: size }, (_, n) => asNodeId(`n${n + 1}`));
+    const links = this.#newLinks(members);
+    for (const id of members) this.#nodes.push(this.#newNode(id, members, links));
+    this.#atlas = new FaultAtlas(this.#nodes);
+    this.#witness = new Witness({
+      disks: new Map(this.#nodes.map((node) => [node.id, node.view])),
+      damaged: this.#atlas.damaged,
     });
-    this.#nodes = members.map(
-      (id) =>
-        new SimNode({
-          id,
-          members,
-          scheduler,
-          random: this.#random.fork(id),
-          network: this.#network,
-          logger: this.#logger(id),
-          committed: (node, boot, entry) => this.#guard(() => this.#witness.applied(node, boot, entry)),
-          failed: (node, error) => this.#stopped(node, error),
-        }),
-    );
-    const disks = new Map(this.#nodes.map((node) => [node.id, node.view]));
-    this.#witness = new Witness({ disks, damaged: this.#damaged });
     this.#nemesis = new Nemesis({
       nodes: this.#nodes,
-      network: this.#network,
+      links,
       scheduler,
       random: this.#random.fork('nemesis'),
-      damaged: this.#damaged,
-      lost: this.#lost,
-      note,
+      atlas: this.#atlas,
+      committed: () => this.#witness.highestCommitted,
+      counterHeard: (node) => this.#counterHeard(node),
+      without: new Set(options.without),
+      note: (what, nodes) => {
+        this.#journal.add({ kind: 'fault', what, nodes });
+        this.#workload.stir();
+      },
     });
-    this.#history = new HistoryRecorder(() => scheduler.nowMs);
+    this.#history = new HistoryRecorder(nowMs);
     this.#workload = new SimWorkload({
       scheduler,
       random: this.#random.fork('workload'),
       history: this.#history,
-      stores: () => this.#stores(),
-      unanswered: (what) =>
-        this.#guard(() => {
-          throw new Violation(`L2: ${what}`);
-        }),
-      traces: 2 + this.#random.below(6),
+      stores: () => targetsOf(this.#nodes),
+      broken: (sentence) => (this.#failure ??= new Violation(sentence)),
+      acknowledged: (spanIds, node) => this.#guard(() => this.#witness.acknowledged(spanIds, node)),
+      note: (operation) => this.#journal.add({ kind: 'client', ...operation }),
     });
   }
 
-  #stores(): Target[] {
-    return this.#storesOf(this.#nodes);
+  #newLinks(members: readonly NodeId[]): SimLinks {
+    const scheduler = this.#scheduler;
+    const random = this.#random.fork('network');
+    if (this.#random.chance(tcpShare)) {
+      this.#marks.add('TCP transport');
+      const skew = (id: NodeId): SimNode['skew'] => this.#node(id).skew;
+      return new TcpLinks({ scheduler, random, members, skew });
+    }
+    return new MessageLinks({ scheduler, random, note: (text) => this.#journal.add({ kind: 'note', text }) });
+  }
+
+  #newNode(id: NodeId, members: readonly NodeId[], links: SimLinks): SimNode {
+    return new SimNode({
+      id,
+      members,
+      scheduler: this.#scheduler,
+      random: this.#random.fork(id),
+      links,
+      logger: this.#logger(id),
+      watch: {
+        leaving: (from, _to, message) => this.#guard(() => this.#witness.message(from, message)),
+        delivered: (from, to, message, sentMs) => {
+          this.#heard(from, to, message);
+          this.#journal.add({ kind: 'message', from, to, name: nameOf(message), sentMs });
+        },
+        written: (entry) => this.#guard(() => this.#witness.written(entry)),
+        committed: (node, boot, entry) => this.#guard(() => this.#witness.applied(node, boot, entry)),
+        failed: (node, error) => this.#stopped(node, error),
+      },
+    });
+  }
+
+  #node(id: NodeId): SimNode {
+    const found = this.#nodes.find((node) => node.id === id);
+    if (found === undefined) throw new Error(`there is no node ${id}`);
+    return found;
   }
 
   async run(): Promise<SimulationReport> {
     try {
       for (const node of this.#nodes) node.start();
-      await this.#until(12_000, 'the cluster is founded', () =>
-        this.#stores().some(({ store }) => store.replicaStatus?.leader != null),
+      await this.#until(foundedWithinMs, 'the cluster is founded', () =>
+        this.#nodes.some(({ store }) => store?.replicaStatus?.leader != null),
       );
-      for (let client = 1; client <= 4; client += 1) this.#workload.startClient(`client ${client}`);
+      this.#workload.start();
       this.#nemesis.start();
-      await this.#advance(this.#faultMs);
-      await this.#converge();
+      await this.#advance(this.#options.faultMs ?? defaultFaultMs);
+      this.#workload.stop();
+      const majority = this.#nemesis.healMajority();
+      if (majority.length < this.#nodes.length - this.#atlas.lost.size) this.#marks.add('majority alone');
+      await this.#converge(majority, `${majority.map(({ id }) => id).join(' ')} are ready and equal by themselves`);
+      const all = this.#nemesis.healAll();
+      if (all.length > majority.length) await this.#converge(all, 'all nodes are ready and equal');
+      this.#checkHistory();
     } catch (error) {
       throw this.#explain(error);
     }
-    const { acked, unknown, reads } = this.#workload.counts;
-    if (this.#witness.leaderChanges > 1) this.#marks.add('leader change');
-    if (unknown > 0) this.#marks.add('unknown outcome');
-    if (this.#workload.counts.pagedReads > 0) this.#marks.add('paged read');
+    return this.#report();
+  }
+
+  #report(): SimulationReport {
+    const { acked, unknown, reads, pagedReads, splitExports } = this.#workload.counts;
+    const marks: [CoverageMark, boolean][] = [
+      ['leader change', this.#witness.leaderChanges > 1],
+      ['re-proposed block', this.#witness.reproposed],
+      ['unknown outcome', unknown > 0],
+      ['full disk', this.#nodes.some(({ disk }) => disk.metFull)],
+      ['paged read', pagedReads > 0],
+      ['split export', splitExports > 0],
+    ];
+    for (const [mark, reached] of marks) if (reached) this.#marks.add(mark);
     return {
-      seed: this.#seed,
+      seed: this.#options.seed,
       nodes: this.#nodes.length,
       simulatedMs: this.#scheduler.nowMs,
-      events: this.#scheduler.events,
-      traceHash: this.#hash.digest('hex').slice(0, 16),
+      steps: this.#scheduler.events,
+      traceHash: this.#journal.digest(),
       faults: this.#nemesis.counts,
       marks: this.#marks,
       acked,
       unknown,
       reads,
+      events: this.#journal.events,
     };
   }
 
-  /** Faults stop: everybody whose disk is not lost must be ready, equal, and complete. */
-  async #converge(): Promise<void> {
-    this.#nemesis.calm();
-    this.#workload.stop();
-    const whole = this.#nodes.filter((node) => !this.#lost.has(node.id));
-    const ready = (): boolean =>
-      whole.every((node) => node.store?.ready === true) &&
-      new Set(whole.map((node) => node.store?.replicaStatus?.applied)).size === 1;
-    await this.#until(convergeMs, 'all nodes are ready and equal', ready);
-    for (const target of this.#storesOf(whole)) {
-      for (const trace of this.#workload.traces) await this.#readFinally(target, trace);
+  /** `nodes` become ready and equal, take a write each, and each has all that was ever acknowledged. */
+  async #converge(nodes: readonly SimNode[], what: string): Promise<void> {
+    const equal = (): boolean =>
+      nodes.every(({ store }) => store?.ready === true) &&
+      new Set(nodes.map(({ store }) => store?.replicaStatus?.applied)).size === 1;
+    await this.#until(convergeWithinMs, what, equal);
+    for (const target of targetsOf(nodes)) {
+      const written = this.#workload.write('at last', target, this.#workload.request());
+      if (!(await this.#scheduler.complete(written)))
+        throw new Violation(`L1: ${target.id} takes no write though all is well`);
+    }
+    for (const target of targetsOf(nodes)) {
+      for (const trace of this.#workload.traces) await this.#readAtLast(target, trace);
     }
     this.#checkGuards();
+  }
+
+  #checkHistory(): void {
     const verdict = checkHistory(this.#history.history());
     if (!verdict.ok) throw new Violation(`C1: ${verdict.fault} on trace ${verdict.trace}: ${verdict.explanation}`);
   }
 
   /** A first read may find the index damaged and be told to come back; after that it must be answered. */
-  async #readFinally(target: Target, trace: string): Promise<void> {
+  async #readAtLast(target: Target, trace: string): Promise<void> {
     for (let attempt = 0; attempt < 20; attempt += 1) {
-      if (await this.#scheduler.complete(this.#workload.read('final', target, trace))) return;
+      if (await this.#scheduler.complete(this.#workload.read('at last', target, trace))) return;
       await this.#advance(100);
     }
-    throw new Violation(`L1: ${target.id} cannot read after all faults ended`);
-  }
-
-  #storesOf(nodes: readonly SimNode[]): Target[] {
-    return nodes.flatMap(({ id, boot }) =>
-      boot?.store == null ? [] : [{ id, store: boot.store, process: boot.process }],
-    );
+    throw new Violation(`L1: ${target.id} cannot read trace ${trace} though all is well`);
   }
 
   async #advance(durationMs: number): Promise<void> {
@@ -213,32 +305,48 @@ class Simulation {
 
   #describeNodes(): string {
     return this.#nodes
-      .map(
-        ({ id, store }) =>
-          `\n  ${id}: ${JSON.stringify(store?.status.waiting)} ${JSON.stringify(store?.replicaStatus)}`,
-      )
+      .map(({ id, store }) => `\n  ${id}: ${store?.status.waiting ?? 'down'} ${JSON.stringify(store?.replicaStatus)}`)
       .join('');
   }
 
   /** After every event: the invariants that need only a look. True stops the run: something is broken. */
   #settled(): boolean {
     this.#guard(() => {
-      for (const node of this.#nodes) {
-        const { id, boot } = node;
-        const status = boot?.store?.replicaStatus;
-        if (boot == null || status == null) continue;
-        this.#witness.status(id, boot.name, status);
-        if (status.lostPromise !== null) this.#marks.add('recovering voter');
-        else if (this.#damaged.has(id) && !this.#lost.has(id) && status.applied >= this.#witness.highestCommitted)
-          this.#damaged.delete(id);
-        if (status.last < (this.#lastIndex.get(boot.name) ?? 0)) {
-          this.#marks.add('conflict truncation');
-          this.#nemesis.replacedEntries(node);
-        }
-        this.#lastIndex.set(boot.name, status.last);
-      }
+      for (const node of this.#nodes) this.#look(node);
     });
     return this.#failure !== null;
+  }
+
+  #look(node: SimNode): void {
+    const { id, boot } = node;
+    const status = boot?.store?.replicaStatus;
+    const state = boot === null ? 'down' : boot.process.paused ? 'paused' : (status?.role ?? 'starting');
+    if (this.#states.get(id) !== state) {
+      this.#states.set(id, state);
+      this.#journal.add({ kind: 'state', node: id, state, term: status?.term ?? 0 });
+    }
+    if (boot == null || status == null) return;
+    this.#witness.status(id, boot.name, status);
+    if (status.lostPromise !== null) this.#marks.add('recovering voter');
+    else if (status.applied >= this.#witness.highestCommitted)
+      this.#atlas.caughtUp(node, this.#witness.highestCommitted);
+    if (status.last < (this.#lastIndex.get(boot.name) ?? 0)) {
+      this.#marks.add('conflict truncation');
+      this.#nemesis.replacedEntries(node);
+    }
+    this.#lastIndex.set(boot.name, status.last);
+  }
+
+  #heard(from: NodeId, to: NodeId, message: PeerMessage): void {
+    if (message.kind !== 'report') return;
+    const boot = this.#node(to).boot?.name ?? '';
+    const heard = this.#counters.get(boot) ?? new Map<NodeId, number>();
+    this.#counters.set(boot, heard.set(from, message.hardStateCounter));
+  }
+
+  #counterHeard(node: SimNode): number {
+    const others = this.#nodes.filter((other) => other !== node);
+    return Math.min(...others.map(({ boot }) => this.#counters.get(boot?.name ?? '')?.get(node.id) ?? 0));
   }
 
   #guard(check: () => void): void {
@@ -253,36 +361,42 @@ class Simulation {
     if (this.#failure !== null) throw this.#failure;
   }
 
-  /** A node stopped by itself: right after a write error, a bug otherwise. */
+  /** A node stopped by itself: right after a write error, or because it must stay away; a bug otherwise. */
   #stopped(node: SimNode, error: Error): void {
-    this.#note(`stopped ${node.id}: ${error.message}`);
-    if (node.disk.failWrites.size > 0) return;
+    this.#journal.add({ kind: 'note', text: `stopped ${node.id}: ${error.message}` });
+    if (node.disk.failWrites.size > 0 || this.#atlas.lost.has(node.id)) return;
     this.#failure ??= new Violation(`A1: ${node.id} stopped by itself: ${error.stack ?? error.message}`);
   }
 
   #logger(id: NodeId): Logger {
     const note = (level: string) => (fields: object, sentence: string) => {
       if (sentence.startsWith('the index is rebuilt')) this.#marks.add('index rebuild');
-      if (sentence.includes('found') && sentence.endsWith('the cluster')) {
-        for (const node of this.#nodes) if (node.id === id) this.#nemesis.founding(node);
-      }
-      this.#trace?.(`${this.#scheduler.nowMs.toFixed(1)} ${id} ${level}: ${sentence} ${JSON.stringify(fields)}`);
+      if (sentence.includes('found') && sentence.endsWith('the cluster')) this.#nemesis.founding(this.#node(id));
+      if (this.#options.trace !== undefined) this.#journal.say(`${id} ${level}: ${sentence} ${JSON.stringify(fields)}`);
     };
     return { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
   }
 
-  #note(event: string): void {
-    const line = `${this.#scheduler.nowMs.toFixed(3)} ${event}`;
-    this.#hash.update(line);
-    this.#lastEvents.push(line);
-    if (this.#lastEvents.length > lastEventsKept) this.#lastEvents.shift();
-    this.#trace?.(line);
-  }
-
   #explain(error: unknown): SimulationFailure {
     const cause = this.#failure ?? (error instanceof Error ? error : new Error(String(error)));
-    const why = cause instanceof Violation ? cause.message : (cause.stack ?? cause.message);
-    const events = this.#lastEvents.map((line) => `  ${line}`).join('\n');
-    return new SimulationFailure(`seed ${this.#seed}: ${why}\nlast events:\n${events}`, { cause });
+    return new SimulationFailure({
+      seed: this.#options.seed,
+      verdict: cause instanceof Violation ? cause.message : (cause.stack ?? cause.message),
+      lastLines: this.#journal.lastLines,
+      faultNumbers: this.#nemesis.numbers,
+      timeMs: this.#scheduler.nowMs,
+      events: this.#journal.events,
+      cause,
+    });
   }
+}
+
+function targetsOf(nodes: readonly SimNode[]): Target[] {
+  return nodes.flatMap(({ id, boot }) =>
+    boot?.store == null ? [] : [{ id, store: boot.store, process: boot.process }],
+  );
+}
+
+function nameOf(message: PeerMessage): string {
+  return message.kind === 'raft' ? message.message.type : message.kind;
 }

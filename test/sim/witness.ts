@@ -3,10 +3,11 @@
  * leaves, every entry as it is applied and every node's status, and looks at the disks themselves: it believes nothing that
  * the code under test says about durability.
  */
-import type { Entry, LogIndex, NodeId, ReplicaId } from '../../src/raft/core/types.ts';
+import { asIndex, type Entry, type LogIndex, type NodeId, type ReplicaId } from '../../src/raft/core/types.ts';
 import type { ReplicaStatus } from '../../src/raft/replica.ts';
+import { blockIdOf } from '../../src/store/block.ts';
 import type { Hello, PeerMessage } from '../../src/transport/transport.ts';
-import type { DiskView } from './disk-view.ts';
+import type { DiskView, EntryOnDisk } from './disk-view.ts';
 
 export class Violation extends Error {
   override readonly name = 'Violation';
@@ -22,6 +23,19 @@ export class Witness {
   readonly #applied = new Map<string, LogIndex>();
   readonly #terms = new Map<string, number>();
   readonly #persistedCommits = new Map<NodeId, LogIndex>();
+  readonly #persistedTerms = new Map<NodeId, number>();
+  /** Hash and predecessor of every entry that was ever durable, by index and term. */
+  readonly #written = new Map<string, EntryOnDisk>();
+  /** The end of the log that a candidate asked for votes with. */
+  readonly #candidates = new Map<string, { readonly index: LogIndex; readonly term: number }>();
+  /** Payloads of committed blocks, oldest first. */
+  readonly #blocks: Buffer[] = [];
+  /** Terms for which each block was forwarded to a leader. */
+  readonly #forwarded = new Map<string, number>();
+  #lastTimeMs = 0;
+  #highestCommitSeen = 0;
+  /** A block went to the leader of a second term. */
+  reproposed = false;
   readonly #leaderCommits = new Map<string, LogIndex>();
   /** Highest read round sent, by leader, term and receiver. */
   readonly #rounds = new Map<string, number>();
@@ -37,8 +51,31 @@ export class Witness {
     return this.#highest;
   }
 
+  /** An entry is durable on some disk. Two logs that agree in index and term agree in everything before it (thesis 3.5). */
+  written(entry: EntryOnDisk): void {
+    const position = `${entry.index}@${entry.term}`;
+    const known = this.#written.get(position);
+    if (known === undefined) this.#written.set(position, entry);
+    demand(
+      known === undefined || (known.hash === entry.hash && known.previousHash === entry.previousHash),
+      `S8: two disks hold different entries ${position}`,
+    );
+  }
+
+  /** A client was told that all of these spans are stored: each must be in a committed block, and so on a majority of disks (S5). */
+  acknowledged(spanIds: readonly string[], node: string): void {
+    for (const spanId of spanIds) {
+      const bytes = Buffer.from(spanId, 'hex');
+      demand(
+        this.#blocks.findLast((block) => block.includes(bytes)) !== undefined,
+        `C6: ${node} acknowledged span ${spanId}, which is in no committed block`,
+      );
+    }
+  }
+
   /** A message leaves `from`: what it depends on must be durable (docs/io-ordering.md). */
   message(from: Hello, message: PeerMessage): void {
+    if (message.kind === 'forward') this.#forward(message.term, message.payload);
     if (message.kind !== 'raft') return;
     const disk = this.#disks.get(from.node);
     const hardState = disk?.hardState();
@@ -50,14 +87,18 @@ export class Witness {
       const link = `${raft.from} ${raft.term} ${raft.to}`;
       this.#rounds.set(link, Math.max(raft.round, this.#rounds.get(link) ?? 0));
     }
+    if (raft.type === 'vote')
+      this.#candidates.set(`${raft.from} ${raft.term}`, { index: raft.lastIndex, term: raft.lastTerm });
     if (raft.type === 'heartbeat-reply') {
       const sent = this.#rounds.get(`${raft.to} ${raft.term} ${raft.from}`) ?? 0;
       demand(raft.round <= sent, `R1: ${who} echoes read round ${raft.round}, but ${raft.to} has only sent ${sent}`);
     }
     if (hardState.term > raft.term) return;
     if (raft.type === 'vote') demand(hardState.vote === raft.from, `P1: ${who} left before its own vote was durable`);
-    if (raft.type === 'vote-reply' && raft.granted)
+    if (raft.type === 'vote-reply' && raft.granted) {
       demand(hardState.vote === raft.to, `P1: ${who} left before the vote was durable`);
+      this.#judgedByPromise(who, `${raft.to} ${raft.term}`, raft.term, hardState.promised);
+    }
     if (raft.type === 'append-reply' && raft.result.accepted && raft.result.match > 0) {
       const { match } = raft.result;
       demand(
@@ -69,6 +110,23 @@ export class Witness {
         `P2: ${who} acknowledged entry ${match}, which it had not promised`,
       );
     }
+  }
+
+  /** A vote goes only to a log that holds what the voter promised in earlier terms, whatever its disk has left (protocol A2). */
+  #judgedByPromise(who: string, candidate: string, term: number, promised: { index: LogIndex; term: number }): void {
+    const last = this.#candidates.get(candidate);
+    if (last === undefined || promised.term >= term) return;
+    demand(
+      last.term > promised.term || (last.term === promised.term && last.index >= promised.index),
+      `P4: ${who} is for a log that ends at ${last.index}@${last.term}, below its promise ${promised.index}@${promised.term}`,
+    );
+  }
+
+  #forward(term: number, payload: Uint8Array): void {
+    const block = blockIdOf(payload);
+    const before = this.#forwarded.get(block);
+    if (before !== undefined && before !== term) this.reproposed = true;
+    this.#forwarded.set(block, term);
   }
 
   /** `node` applied `entry`. */
@@ -85,6 +143,9 @@ export class Witness {
     demand(index === this.#highest + 1, `S3: entry ${index} is applied first, before entry ${this.#highest + 1}`);
     this.#highest = index;
     this.#committed.set(index, { hash, term });
+    if (entry.kind === 'block') this.#blocks.push(Buffer.from(entry.payload));
+    demand(entry.timeMs >= this.#lastTimeMs, `S9: the time of entry ${index} is before that of the entry before it`);
+    this.#lastTimeMs = entry.timeMs;
     const holders = [...this.#disks].filter(([id, disk]) => this.#damaged.has(id) || disk.entry(index)?.hash === hash);
     demand(
       holders.length > this.#disks.size / 2,
@@ -100,6 +161,7 @@ export class Witness {
     this.#terms.set(boot, term);
     this.#promise(id, replica);
     this.#persistedCommit(id);
+    this.#heldByMajority(id, commit);
     this.#commitRule(id, boot, replica);
     if (role !== 'leader' || replica.leader === null) return;
     const known = this.#leaders.get(term);
@@ -114,6 +176,28 @@ export class Witness {
       last > committedBefore,
       `S6: ${id} leads term ${term} with a log up to ${last}, without committed entry ${committedBefore}`,
     );
+    // What it leads with may still be on its way to its disk; what is there must be what was committed.
+    const held = this.#disks.get(id)?.entry(asIndex(committedBefore));
+    demand(
+      held == null || held.hash === this.#committed.get(asIndex(committedBefore))?.hash,
+      `S6: ${id} leads term ${term} with another entry ${committedBefore} than was committed`,
+    );
+  }
+
+  /** Whoever takes an entry for committed first: a majority has it on disk by then, not only when somebody applies it. */
+  #heldByMajority(id: NodeId, commit: LogIndex): void {
+    for (let index = this.#highestCommitSeen + 1; index <= commit; index += 1) {
+      const hashes = [...this.#disks].map(([node, disk]) =>
+        this.#damaged.has(node) ? '' : disk.entry(asIndex(index))?.hash,
+      );
+      const exempt = hashes.filter((hash) => hash === '').length;
+      const most = Math.max(0, ...hashes.map((hash) => (hash ? hashes.filter((other) => other === hash).length : 0)));
+      demand(
+        most + exempt > this.#disks.size / 2,
+        `S5: ${id} takes entry ${index} for committed, but only ${most} disks agree on it`,
+      );
+      this.#highestCommitSeen = index;
+    }
   }
 
   /** A recovering replica keeps its promise until it holds that much again (protocol A2). */
@@ -132,7 +216,16 @@ export class Witness {
   /** What a hard state calls committed is on that disk as it was committed, or a restart would apply something else. */
   #persistedCommit(id: NodeId): void {
     const disk = this.#disks.get(id);
-    const commit = disk?.hardState()?.commit;
+    const hardState = disk?.hardState();
+    const commit = hardState?.commit;
+    if (hardState != null && !this.#damaged.has(id)) {
+      const before = this.#persistedTerms.get(id) ?? 0;
+      demand(
+        hardState.term >= before,
+        `P5: the hard state of ${id} went back from term ${before} to ${hardState.term}`,
+      );
+      this.#persistedTerms.set(id, hardState.term);
+    }
     if (
       disk === undefined ||
       commit === undefined ||

@@ -1,4 +1,5 @@
 /** One simulated machine whose store is booted, crashed and damaged; waiting for a promise runs virtual time. */
+import { ClockSkew } from '../sim/platform/clock.ts';
 import { SimDiskState } from '../sim/platform/disk-state.ts';
 import { bootSimPlatform, type SimPlatform } from '../sim/platform/platform.ts';
 import { SimRandom } from '../sim/platform/random.ts';
@@ -45,7 +46,7 @@ export class Machine {
   #boot(): SimPlatform {
     this.#boots += 1;
     return bootSimPlatform(
-      { scheduler: this.scheduler, disk: this.disk, skew: { offsetMs: 0 } },
+      { scheduler: this.scheduler, disk: this.disk, skew: new ClockSkew() },
       this.random.fork(`boot ${this.#boots}`),
     );
   }

@@ -22,6 +22,7 @@ export class DiskIo {
   writeFailure(name: string): DiskError | null {
     const how = this.#state.failWrites.get(name) ?? this.#state.failWrites.get('*');
     if (how === undefined) return null;
+    if (how === 'full') this.#state.metFull = true;
     return how === 'full'
       ? new DiskError('full', 'the simulated disk is full; free some space and start again')
       : new DiskError('io', 'the simulated disk failed; use an empty --data');
@@ -47,10 +48,20 @@ export class DiskIo {
     });
   }
 
+  get alive(): boolean {
+    return this.#process.alive;
+  }
+
+  /** See `SimProcess.boundary`. */
+  boundary(where: string): void {
+    this.#process.boundary(where);
+  }
+
   #unlessStalled(effect: () => void): void {
     const { scheduler } = this.#process;
     const untilMs = this.#state.stalledUntilMs;
-    if (untilMs > scheduler.nowMs) scheduler.at(untilMs, () => this.#unlessStalled(effect));
+    if (untilMs === Infinity) this.#state.waiting.push(() => this.#unlessStalled(effect));
+    else if (untilMs > scheduler.nowMs) scheduler.at(untilMs, () => this.#unlessStalled(effect));
     else this.#process.whenRunning(effect);
   }
 }

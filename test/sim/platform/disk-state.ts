@@ -27,6 +27,8 @@ export interface SlotState {
   bytes: Uint8Array;
   /** What each write so far replaced, newest last; few are kept. */
   readonly before: { readonly first: number; readonly bytes: Uint8Array }[];
+  /** Grows with every change, damage too. */
+  version: number;
 }
 
 /** What a damage function hurt, for the fault atlas (protocol I3). */
@@ -44,8 +46,12 @@ export class SimDiskState {
   latency: DiskLatency = defaultLatency;
   /** Every write fails with this, per store or slot file name; `*` stands for all. */
   readonly failWrites = new Map<string, 'io' | 'full'>();
-  /** No operation ends before this virtual time. */
+  /** No operation ends before this virtual time; Infinity: before `heal`. */
   stalledUntilMs = 0;
+  /** Ends of operations on a disk that hangs until `heal`. */
+  waiting: (() => void)[] = [];
+  /** A write met the end of the space. */
+  metFull = false;
   readonly #random: SimRandom;
 
   constructor(random: SimRandom) {
@@ -61,7 +67,7 @@ export class SimDiskState {
   /** The slot file `name` of `size` bytes, made of zeros when absent. */
   slotFile(name: string, size: number): SlotState {
     let file = this.slotFiles.get(name);
-    if (file === undefined) this.slotFiles.set(name, (file = { bytes: new Uint8Array(size), before: [] }));
+    if (file === undefined) this.slotFiles.set(name, (file = { bytes: new Uint8Array(size), before: [], version: 0 }));
     if (file.bytes.length !== size)
       throw new Error(`the slot file ${name} has ${file.bytes.length} bytes, not ${size}`);
     return file;
@@ -92,6 +98,7 @@ export class SimDiskState {
   heal(): void {
     this.failWrites.clear();
     this.stalledUntilMs = 0;
+    for (const end of this.waiting.splice(0)) end();
   }
 
   /** The machine lost power: of what was written and not synced, any subset is gone. `SimDisk.crash` calls it by itself. */
@@ -134,7 +141,8 @@ export class SimDiskState {
     const key = this.#random.pick(keys);
     const value = contents.get(key);
     // In place: the history holds the same bytes, so no later loss heals them.
-    if (value !== undefined) this.#flipIn(value, 0, value.length);
+    if (value !== undefined) this.#random.flipBit(value);
+    this.keyValue(name).onChange(null);
     return { store: name, keys: [bytesOf(key)] };
   }
 
@@ -142,7 +150,8 @@ export class SimDiskState {
   flipSlotBit(name: string, slot: number, slotBytes: number): boolean {
     const file = this.slotFiles.get(name);
     if (file === undefined) return false;
-    this.#flipIn(file.bytes, slot * slotBytes, slotBytes);
+    this.#random.flipBit(file.bytes.subarray(slot * slotBytes, (slot + 1) * slotBytes));
+    file.version += 1;
     return true;
   }
 
@@ -154,6 +163,7 @@ export class SimDiskState {
       const write = file.before.pop();
       if (write !== undefined) file.bytes.set(write.bytes, write.first);
     }
+    file.version += 1;
     return true;
   }
 
@@ -162,6 +172,7 @@ export class SimDiskState {
     file.before.push({ first: offset, bytes: file.bytes.slice(offset, offset + bytes.length) });
     if (file.before.length > slotHistoryMax) file.before.shift();
     file.bytes.set(bytes, offset);
+    file.version += 1;
   }
 
   /** Called by the disk handle: a slot write was cut short. Each sector is old or new; after a power loss, or garbage. */
@@ -172,10 +183,6 @@ export class SimDiskState {
       if (fate < 4) continue;
       file.bytes.set(fate < 8 ? sector : this.#random.bytes(sector.length), offset + at);
     }
-  }
-
-  #flipIn(bytes: Uint8Array, from: number, length: number): void {
-    const at = from + this.#random.below(length);
-    bytes[at] = (bytes[at] ?? 0) ^ (1 << this.#random.below(8));
+    file.version += 1;
   }
 }

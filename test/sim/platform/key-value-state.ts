@@ -42,6 +42,8 @@ export class KeyValueState {
   #history: Batch[] = [];
   #historyBytes = 0;
   #nextNumber = 1;
+  /** Sees every batch as it comes in; null: what is on the platter changed in some other way. */
+  onChange: (batch: Readonly<Batch> | null) => void = () => undefined;
 
   /** The newest batches, oldest first. */
   get history(): readonly Readonly<Batch>[] {
@@ -54,6 +56,7 @@ export class KeyValueState {
     this.#redo(batch);
     this.#history.push(batch);
     this.#historyBytes += bytes;
+    this.onChange(batch);
     while (
       this.#history.length > historyBatchesMax ||
       (this.#historyBytes > historyBytesMax && this.#history.length > 1)
@@ -64,7 +67,9 @@ export class KeyValueState {
 
   /** Everything so far is on the platter. */
   markDurable(): void {
+    if (this.#history.every((batch) => batch.durable)) return;
     for (const batch of this.#history) batch.durable = true;
+    this.onChange(null);
   }
 
   /** Each batch that is not durable survives or not, by the seed; some losses take all of them, some few. */
@@ -89,6 +94,7 @@ export class KeyValueState {
     }
     for (const batch of survivors) this.#redo(batch);
     this.#history = survivors;
+    this.onChange(null);
     this.#historyBytes = survivors.reduce((sum, batch) => sum + batch.bytes, 0);
     return [...now].filter(([key, value]) => this.contents.get(key) !== value).map(([key]) => key);
   }

@@ -58,6 +58,8 @@ export class SimKeyValue implements KeyValue {
   }
 
   batch(operations: readonly KeyValueOperation[], options: { readonly sync: boolean }): Promise<void> {
+    this.#io.boundary(`before a batch of ${this.#name}`);
+    if (!this.#io.alive) return new Promise(() => undefined);
     if (!this.#open) return Promise.reject(closedError());
     const writes = writesOf(operations);
     return new Promise((resolve, reject) => {
@@ -98,6 +100,8 @@ export class SimKeyValue implements KeyValue {
     } else {
       if (batch.sync && this.#io.random.chance(carriesEarlier)) this.#state.markDurable();
       this.#state.apply(batch.writes, batch.sync);
+      this.#io.boundary(`after a batch of ${this.#name}`);
+      if (!this.#io.alive) return;
       batch.resolve();
     }
     if (this.#pending.length === 0) this.#idle?.();

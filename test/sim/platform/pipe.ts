@@ -15,6 +15,8 @@ export interface Link {
   cut: boolean;
   /** A write larger than this gets stuck, and all after it on its pipe: bulk is dead while heartbeats flow (protocol I4). */
   stuckAboveBytes: number;
+  /** Of a million writes, so many arrive with a bit flipped. */
+  garblePpm: number;
 }
 
 /** Bytes that the operating systems of both sides hold before a sender notices a queue. */
@@ -54,7 +56,7 @@ export class SimPipeNetwork {
   link(from: string, to: string): Link {
     let link = this.#links.get(`${from}>${to}`);
     if (link === undefined) {
-      link = { delayMs: [0.1, 1], cut: false, stuckAboveBytes: Infinity };
+      link = { delayMs: [0.1, 1], cut: false, stuckAboveBytes: Infinity, garblePpm: 0 };
       this.#links.set(`${from}>${to}`, link);
     }
     return link;
@@ -183,8 +185,9 @@ class PipeEnd implements Pipe {
   }
 
   write(pieces: readonly Uint8Array[]): void {
-    if (this.#state !== 'open') return;
+    if (this.#state !== 'open' || !this.process.alive) return;
     const bytes = new Uint8Array(Buffer.concat(pieces));
+    if (this.#network.random.below(1_000_000) < this.#link.garblePpm) this.#network.random.flipBit(bytes);
     if (bytes.length > 0) this.#send(bytes);
   }
 

@@ -12,6 +12,7 @@ export class SimProcess {
   #paused = false;
   #runningSinceMs: number;
   #held: (() => void)[] = [];
+  #deathAt: { left: number; readonly die: (where: string) => void } | null = null;
   #draining = false;
 
   constructor(scheduler: SimScheduler) {
@@ -38,6 +39,24 @@ export class SimProcess {
     if (!this.#alive) return;
     if (this.#paused || this.#held.length > 0) this.#held.push(action);
     else action();
+  }
+
+  /**
+   * The process stands before or behind an effect: a write, a message, an entry applied. Code that goes on after a death here
+   * is a ghost: nothing it does shows.
+   */
+  boundary(where: string): void {
+    const death = this.#deathAt;
+    if (death === null || !this.#alive) return;
+    death.left -= 1;
+    if (death.left > 0) return;
+    this.#deathAt = null;
+    death.die(where);
+  }
+
+  /** Calls `die` at the `count`th boundary from now. */
+  dieAtBoundary(count: number, die: (where: string) => void): void {
+    this.#deathAt = { left: count, die };
   }
 
   /** `whenRunning`, as an event `delayMs` from now. */

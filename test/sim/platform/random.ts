@@ -66,6 +66,13 @@ export class SimRandom implements Random {
     return item;
   }
 
+  /** One bit is not what it was. */
+  flipBit(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const at = this.below(bytes.length);
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << this.below(8));
+  }
+
   /** In a new order. */
   shuffle<Item>(items: readonly Item[]): Item[] {
     const left = [...items];

@@ -1,7 +1,7 @@
 /** Virtual time: order, rest between events, pauses and deaths; and that a seed repeats. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SimClock } from './clock.ts';
+import { ClockSkew, SimClock } from './clock.ts';
 import { SimProcess } from './process.ts';
 import { SimRandom } from './random.ts';
 import { SimScheduler } from './scheduler.ts';
@@ -105,12 +105,15 @@ describe('process', () => {
   it('has a wall clock that jumps and a monotonic one that does not', async () => {
     const scheduler = new SimScheduler();
     await scheduler.run({ untilMs: 500 });
-    const skew = { offsetMs: 0 };
+    const skew = new ClockSkew();
     const clock = new SimClock(new SimProcess(scheduler), skew);
     const wallMs = clock.nowMs();
     skew.offsetMs = -3_600_000;
     await scheduler.run({ untilMs: 600 });
     expect([clock.nowMs() - wallMs, clock.monotonicMs()]).toEqual([100 - 3_600_000, 100]);
+    skew.drift(1.5, scheduler.nowMs);
+    await scheduler.run({ untilMs: 700 });
+    expect([clock.nowMs() - wallMs, clock.monotonicMs()]).toEqual([250 - 3_600_000, 250]);
   });
 });
 

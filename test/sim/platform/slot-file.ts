@@ -43,8 +43,10 @@ export class SimSlotFile implements SlotFile {
     if (this.#writing !== null) throw new Error('a slot file takes one write at a time');
     if (this.#failure !== null) throw this.#failure;
     const { name, file, disk, io } = this.#options;
+    io.boundary(`before a write of ${name}`);
     const write = { offset: first * this.slotBytes, bytes: Uint8Array.prototype.slice.call(bytes) };
     this.#writing = write;
+    // A dead process goes no further than this line.
     await io.after('syncMs', () => {
       this.#writing = null;
       this.#failure = io.writeFailure(name);
@@ -53,7 +55,9 @@ export class SimSlotFile implements SlotFile {
         throw this.#failure;
       }
       disk.writeSlots(file, write.offset, write.bytes);
+      io.boundary(`after a write of ${name}`);
     });
+    if (!io.alive) await new Promise(() => undefined);
   }
 
   close(): Promise<void> {

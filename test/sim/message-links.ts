@@ -1,87 +1,78 @@
 /**
- * The simulated network between nodes: a `Transport` per boot of a node. Messages are lost, delayed, duplicated and
- * reordered by the seed; links are cut both ways, one way, or for bulk alone while heartbeats flow (protocol I4).
- * A cut is silent: the connection is noticed to be down only after a while, as with TCP.
+ * A network of messages, the harsher one of the two: a `Transport` per boot of a node, without streams below it. Messages
+ * are lost, delayed, duplicated and reordered by the seed, or arrive with a bit flipped; links are cut both ways, one way,
+ * for bulk alone while heartbeats flow, or for what is large (protocol I4). A cut is silent: the connection is noticed to be
+ * down only after a while, as with TCP.
  */
+import { limits } from '../../src/limits.ts';
 import type { NodeId } from '../../src/raft/core/types.ts';
+import { decodeMessage, encodeMessage, payloadBytesOf } from '../../src/transport/codec.ts';
+import { FrameError, FrameReader } from '../../src/transport/frame.ts';
 import type { Channel, Hello, PeerMessage, Transport, TransportHandlers } from '../../src/transport/transport.ts';
+import { type Cut, type NetworkFaults, noFaults, type SimLinks } from './links.ts';
+import type { SimProcess } from './platform/process.ts';
 import type { SimRandom } from './platform/random.ts';
 import type { SimScheduler } from './platform/scheduler.ts';
 
-export interface NetworkFaults {
-  /** Of a million messages. */
-  lossPpm: number;
-  duplicatePpm: number;
-  /** Longest ordinary delay in ms; one message in fifty takes up to ten times that. */
-  delayMaxMs: number;
-}
-
-/** Sees every message as it leaves its node; throws when it must not have left. */
-export type MessageWitness = (from: Hello, to: NodeId, message: PeerMessage) => void;
-
-/** The process behind a transport. */
-export interface Host {
-  readonly alive: boolean;
-  readonly paused: boolean;
-  /** Does `action` now, or once the process runs again after a pause; never when it dies first. */
-  whenRunning(action: () => void): void;
-}
-
+/** What a cut for large messages lets through. */
+const largeBytes = 256;
 const reconnectMs = 40;
 /** A dead connection is noticed after this long without a byte. */
 const silenceMs = 1_000;
 
-export class SimNetwork {
-  readonly faults: NetworkFaults = { lossPpm: 0, duplicatePpm: 0, delayMaxMs: 4 };
+export class MessageLinks implements SimLinks {
+  #faults: NetworkFaults = noFaults;
   readonly #scheduler: SimScheduler;
   readonly #random: SimRandom;
-  readonly #witness: MessageWitness;
   readonly #note: (event: string) => void;
-  readonly #transports = new Map<NodeId, SimTransport>();
-  /** `from>to:channel`, not delivering. */
-  readonly #cuts = new Set<string>();
-  readonly counts = { sent: 0, delivered: 0, lost: 0, duplicated: 0 };
+  readonly #transports = new Map<NodeId, MessageTransport>();
+  /** What does not get through, by `from>to`. */
+  readonly #cuts = new Map<string, Set<Cut>>();
 
-  constructor(options: {
-    scheduler: SimScheduler;
-    random: SimRandom;
-    witness: MessageWitness;
-    note: (event: string) => void;
-  }) {
+  constructor(options: { scheduler: SimScheduler; random: SimRandom; note: (event: string) => void }) {
     this.#scheduler = options.scheduler;
     this.#random = options.random;
-    this.#witness = options.witness;
     this.#note = options.note;
   }
 
-  /** The transport of one boot. */
-  transport(host: Host): SimTransport {
-    return new SimTransport(this, host);
+  transport(_node: NodeId, process: SimProcess): MessageTransport {
+    return new MessageTransport(this, process);
   }
 
-  cut(from: NodeId, to: NodeId, channels: readonly Channel[] = ['control', 'bulk']): void {
-    for (const channel of channels) this.#cuts.add(`${from}>${to}:${channel}`);
+  cut(from: NodeId, to: NodeId, what: Cut = 'all'): void {
+    const link = `${from}>${to}`;
+    this.#cuts.set(link, (this.#cuts.get(link) ?? new Set()).add(what));
   }
 
-  healAll(): void {
+  heal(): void {
     this.#cuts.clear();
   }
 
-  isCut(from: NodeId, to: NodeId, channel: Channel): boolean {
-    return this.#cuts.has(`${from}>${to}:${channel}`);
+  disturb(faults: Partial<NetworkFaults>): void {
+    this.#faults = { ...noFaults, ...faults };
   }
 
-  attach(transport: SimTransport): void {
+  /** Its peers notice when they hear nothing for a while. */
+  crashed(): void {}
+
+  isCut(from: NodeId, to: NodeId, channel: Channel, bytes = 0): boolean {
+    if (this.#cuts.size === 0) return false;
+    const cuts = this.#cuts.get(`${from}>${to}`);
+    if (cuts === undefined) return false;
+    return cuts.has('all') || cuts.has(channel) || (cuts.has('large') && bytes > largeBytes);
+  }
+
+  attach(transport: MessageTransport): void {
     this.#transports.set(transport.hello.node, transport);
     this.#scheduleConnect(transport);
   }
 
-  detach(transport: SimTransport): void {
+  detach(transport: MessageTransport): void {
     if (this.#transports.get(transport.hello.node) === transport) this.#transports.delete(transport.hello.node);
     for (const other of this.#transports.values()) other.lost(transport);
   }
 
-  #scheduleConnect(transport: SimTransport): void {
+  #scheduleConnect(transport: MessageTransport): void {
     this.#scheduler.after(1 + this.#random.below(reconnectMs), () => {
       if (!transport.open) return;
       for (const other of this.#transports.values()) if (other !== transport) this.#connect(transport, other);
@@ -89,7 +80,7 @@ export class SimNetwork {
     });
   }
 
-  #connect(left: SimTransport, right: SimTransport): void {
+  #connect(left: MessageTransport, right: MessageTransport): void {
     const blocked = (['control', 'bulk'] as const).some(
       (channel) =>
         this.isCut(left.hello.node, right.hello.node, channel) ||
@@ -119,46 +110,60 @@ export class SimNetwork {
     right.up(left);
   }
 
-  send(from: SimTransport, to: SimTransport, channel: Channel, message: PeerMessage): void {
-    this.#witness(from.hello, to.hello.node, message);
-    this.counts.sent += 1;
-    if (this.#random.below(1_000_000) < this.faults.duplicatePpm) {
-      this.counts.duplicated += 1;
-      this.#deliverLater(from, to, channel, message);
-    }
-    if (this.#random.below(1_000_000) < this.faults.lossPpm) {
-      this.counts.lost += 1;
-      return;
-    }
-    this.#deliverLater(from, to, channel, message);
+  send(from: MessageTransport, to: MessageTransport, channel: Channel, message: PeerMessage): void {
+    if (this.#happens(this.#faults.duplicatePpm)) this.#deliverLater(from, to, channel, message);
+    if (this.#happens(this.#faults.lossPpm)) return;
+    if (this.#happens(this.#faults.garblePpm)) this.#deliverGarbled(from, to, channel, message);
+    else this.#deliverLater(from, to, channel, message);
   }
 
-  #deliverLater(from: SimTransport, to: SimTransport, channel: Channel, message: PeerMessage): void {
+  #happens(ppm: number): boolean {
+    return ppm > 0 && this.#random.below(1_000_000) < ppm;
+  }
+
+  /** One bit of the frame is not what it was. Either the receiver notices and cuts the connection off, or it takes what it reads. */
+  #deliverGarbled(from: MessageTransport, to: MessageTransport, channel: Channel, message: PeerMessage): void {
+    const bytes = new Uint8Array(Buffer.concat(encodeMessage(message)));
+    this.#random.flipBit(bytes);
+    const read: PeerMessage[] = [];
+    const reader = new FrameReader({
+      frameBytesMax: limits.frameBytesMax,
+      onFrame: (frame) => read.push(decodeMessage(frame)),
+    });
+    try {
+      reader.push(bytes);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+    }
+    const [taken] = read;
+    if (taken !== undefined) {
+      this.#deliverLater(from, to, channel, taken);
+      return;
+    }
+    from.lost(to);
+    to.lost(from);
+  }
+
+  #deliverLater(from: MessageTransport, to: MessageTransport, channel: Channel, message: PeerMessage): void {
     const slow = this.#random.below(50) === 0 ? 10 : 1;
-    const delayMs = (this.#random.below(1_000) / 1_000) * this.faults.delayMaxMs * slow;
+    const delayMs = (this.#random.below(1_000) / 1_000) * this.#faults.delayMaxMs * slow;
     const sender = from.hello;
     this.#scheduler.after(delayMs, () => {
-      if (!to.open || this.isCut(sender.node, to.hello.node, channel)) {
-        this.counts.lost += 1;
-        return;
-      }
-      to.deliver(sender, message, (kind) => {
-        this.counts.delivered += 1;
-        this.#note(`${sender.node}>${to.hello.node} ${kind}`);
-      });
+      if (!to.open || this.isCut(sender.node, to.hello.node, channel, payloadBytesOf(message))) return;
+      to.deliver(sender, message);
     });
   }
 }
 
-export class SimTransport implements Transport {
+export class MessageTransport implements Transport {
   silentSince: Map<NodeId, number> | undefined;
-  readonly #network: SimNetwork;
-  readonly #host: Host;
-  readonly #peers = new Map<NodeId, SimTransport>();
+  readonly #network: MessageLinks;
+  readonly #host: SimProcess;
+  readonly #peers = new Map<NodeId, MessageTransport>();
   #hello: (() => Hello) | null = null;
   #handlers: TransportHandlers | null = null;
 
-  constructor(network: SimNetwork, host: Host) {
+  constructor(network: MessageLinks, host: SimProcess) {
     this.#network = network;
     this.#host = host;
   }
@@ -182,7 +187,7 @@ export class SimTransport implements Transport {
     return this.open && !this.#host.paused;
   }
 
-  connectedTo(other: SimTransport): boolean {
+  connectedTo(other: MessageTransport): boolean {
     return this.#peers.get(other.hello.node) === other;
   }
 
@@ -196,13 +201,13 @@ export class SimTransport implements Transport {
     this.#host.whenRunning(() => this.#handlers?.onRefused(node, sentence));
   }
 
-  up(other: SimTransport): void {
+  up(other: MessageTransport): void {
     this.#peers.set(other.hello.node, other);
     const { hello } = other;
     this.#host.whenRunning(() => this.#handlers?.onUp(hello));
   }
 
-  lost(other: SimTransport): void {
+  lost(other: MessageTransport): void {
     if (!this.connectedTo(other)) return;
     this.#peers.delete(other.hello.node);
     this.#host.whenRunning(() => this.#handlers?.onDown(other.hello.node));
@@ -216,11 +221,9 @@ export class SimTransport implements Transport {
     return true;
   }
 
-  deliver(sender: Hello, message: PeerMessage, delivered: (kind: string) => void): void {
+  deliver(sender: Hello, message: PeerMessage): void {
     this.#host.whenRunning(() => {
-      if (!this.open) return;
-      delivered(message.kind === 'raft' ? message.message.type : message.kind);
-      this.#handlers?.onMessage(sender, message);
+      if (this.open) this.#handlers?.onMessage(sender, message);
     });
   }
 
