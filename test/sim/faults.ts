@@ -29,6 +29,8 @@ export interface FaultContext {
   /** For so long no other fault begins, and none that was to come later. */
   readonly quiet: (durationMs: number) => void;
   readonly isQuiet: () => boolean;
+  /** A rule is broken. */
+  readonly broken: (sentence: string) => void;
 }
 
 export interface Fault {
@@ -359,10 +361,15 @@ function rollHardStateBack(f: FaultContext): void {
   f.note('hard state rolled back', node);
   f.quiet(rollBackMs);
   for (const { boot } of others) boot?.process.dieAtBoundary(Infinity, () => undefined);
+  f.atlas.damaged.add(node.id);
   f.atlas.lost.add(node.id);
   node.start();
   f.atlas.barred.add(node.id);
-  f.later(rollBackMs, () => node.crash('process'));
+  f.later(rollBackMs, () => {
+    if (node.store?.replicaStatus?.leader != null)
+      f.broken(`I4: ${node.id} came back with less than it had promised, and is not refused`);
+    node.crash('process');
+  });
 }
 
 function replaceDisk(f: FaultContext): void {

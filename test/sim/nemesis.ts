@@ -18,6 +18,7 @@ export interface NemesisOptions {
   readonly atlas: FaultAtlas;
   readonly committed: () => number;
   readonly counterHeard: (node: SimNode) => number;
+  readonly broken: (sentence: string) => void;
   /** Faults that do not come, by their number. */
   readonly without: ReadonlySet<string>;
   readonly note: (fault: string, nodes: readonly NodeId[]) => void;
@@ -83,7 +84,7 @@ export class Nemesis {
   }
 
   #bring({ name, bring }: Fault, number: string, random: SimRandom): void {
-    const { nodes, links, scheduler, atlas, committed, counterHeard, without, note } = this.#options;
+    const { nodes, links, scheduler, atlas, committed, counterHeard, broken, without, note } = this.#options;
     if (without.has(number)) return;
     let counted = false;
     bring({
@@ -94,6 +95,7 @@ export class Nemesis {
       random,
       committed,
       counterHeard,
+      broken,
       note: (what, ...whom) => {
         if (!counted) this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
         counted = true;

@@ -148,6 +148,7 @@ class Simulation {
       atlas: this.#atlas,
       committed: () => this.#witness.highestCommitted,
       counterHeard: (node) => this.#counterHeard(node),
+      broken: (sentence) => (this.#failure ??= new Violation(sentence)),
       without: new Set(options.without),
       note: (what, nodes) => {
         this.#journal.add({ kind: 'fault', what, nodes });

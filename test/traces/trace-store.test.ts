@@ -12,7 +12,7 @@ import {
   type Entry,
 } from '../../src/raft/core/types.ts';
 import type { Hello, PeerMessage, TransportHandlers } from '../../src/transport/transport.ts';
-import { exportOf, spanFields } from '../otlp/bytes.ts';
+import { exportOf, spanFields, traceIdA } from '../otlp/bytes.ts';
 import { entryAfter } from '../store/support.ts';
 import { bytesField } from '../support/protobuf-writer.ts';
 import { freshState, LoneNode, voters } from './lone-node.ts';
@@ -119,6 +119,24 @@ describe('who is admitted', () => {
     expect(handlers.admit(hello('b1', 8))).toBeNull();
     handlers.onUp(hello('b1', 8));
     expect(handlers.admit(hello('b2', 8))).toContain('went back in time');
+  });
+});
+
+describe('a disk that hangs', () => {
+  test('a read ends at its deadline, with an error that says so', async () => {
+    const node = new LoneNode();
+    await node.disk(freshState, { voters: [asReplicaId('n1#i1')], entries: [] });
+    const first = await node.open(['n1']);
+    await node.runFor(2_000);
+    await node.machine.wait(first.write(exportOf(spanFields())));
+    node.machine.crash('process');
+    const store = await node.open(['n1']);
+    await node.runFor(2_000);
+    expect(store.ready).toBe(true);
+    node.machine.disk.stall(Infinity);
+    const read = store.read(traceIdA, 'stale').catch((error: unknown) => error);
+    await node.runFor(limits.readDeadlineMs + 100);
+    expect(await Promise.race([read, 'still waiting'])).toMatchObject({ code: 'unavailable' });
   });
 });
 
