@@ -50,6 +50,8 @@ export class HardStateFile {
   readonly #slots: SlotFile;
   /** What the file held when it was opened. */
   readonly problem: HardStateProblem;
+  /** Writes that the file knew of when it was opened, before the first one of this run (protocol A3). */
+  readonly counterFound: number;
   #counter: number;
   #state: HardState | null;
   /** The newest state asked for. */
@@ -62,7 +64,8 @@ export class HardStateFile {
   private constructor(slots: SlotFile, newest: Generation | null, problem: HardStateProblem) {
     this.#slots = slots;
     this.problem = problem;
-    this.#counter = newest?.counter ?? 0;
+    this.counterFound = newest?.counter ?? 0;
+    this.#counter = this.counterFound;
     this.#state = newest?.state ?? null;
     this.#requested = this.#state;
   }
@@ -87,7 +90,7 @@ export class HardStateFile {
   get state(): HardState | null {
     return this.#state;
   }
-  /** Writes so far, those before this opening included; a replica that returns with fewer was rolled back (protocol A3). */
+  /** Writes so far, those before this opening included. */
   get counter(): number {
     return this.#counter;
   }

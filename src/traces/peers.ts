@@ -31,7 +31,7 @@ export class Peers {
   readonly #peers = new Map<NodeId, Peer>();
   /**
    * Highest hard-state counter seen per replica, and in which run: one that comes back with less was rolled back (protocol
-   * A3). Within a run the counter only grows, but a hello may be overtaken by a report on another connection.
+   * A3). Reports tell of the writes of a run, a hello only of those before it.
    */
   readonly #counters = new Map<ReplicaId, { readonly boot: BootId; readonly counter: number }>();
   /** Peers that will not talk to this node. */

@@ -286,7 +286,7 @@ export class TraceStore {
       boot: asBootId(this.#boot),
       clusterId: this.#hardState.state?.clusterId ?? this.#log.clusterId,
       founded: this.#running !== null,
-      hardStateCounter: this.#hardState.counter,
+      hardStateCounter: this.#hardState.counterFound,
       http,
     };
   }

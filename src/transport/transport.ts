@@ -19,7 +19,10 @@ export interface Hello {
   readonly clusterId: string | null;
   /** It holds the founding record. False with a cluster id: it is a member that lost its log. */
   readonly founded: boolean;
-  /** Writes of hard state so far; a replica that returns with fewer was rolled back (protocol A3). */
+  /**
+   * Writes of hard state that this run found when it began, its own not counted: opening writes, too, and would hide what is
+   * missing. A replica that returns with fewer than it had was rolled back (protocol A3).
+   */
   readonly hardStateCounter: number;
   /** Base URL of its HTTP API, for status pages. */
   readonly http: string;

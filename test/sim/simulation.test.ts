@@ -12,6 +12,7 @@ import { simulate } from './simulation.ts';
  */
 const regressions: readonly [seed: number, found: string][] = [
   [6, 'a read on a node whose disk hangs was never answered'],
+  [501, 'a hard state that was rolled back by a few writes was not noticed: opening had made up for them'],
 ];
 
 const freshSeeds = Number(process.env['SIM_SEEDS'] ?? 150);

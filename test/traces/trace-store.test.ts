@@ -112,6 +112,21 @@ describe('who is admitted', () => {
     expect(handlers.admit(hello('b2', 9))).toBeNull();
   });
 
+  test('a node says how many writes it found, not how many it has made since: they would hide those that are missing', async () => {
+    const node = new LoneNode();
+    await node.disk(freshState, { voters, entries: [] });
+    const written = (await node.open(['n1', 'n2', 'n3'])).hello.hardStateCounter;
+    node.machine.crash('process');
+    const again = await node.open(['n1', 'n2', 'n3']);
+    expect(again.hello.hardStateCounter).toBeGreaterThan(written);
+    node.machine.crash('process');
+    expect(node.machine.disk.revertSlotWrites('hard-state', 1)).toBe(true);
+    const rolledBack = await node.open(['n1', 'n2', 'n3']);
+    const lost = 1;
+    const writesOfOneRun = again.hello.hardStateCounter - written;
+    expect(rolledBack.hello.hardStateCounter).toBe(again.hello.hardStateCounter + writesOfOneRun - lost);
+  });
+
   test('a hello that was overtaken by a report of the same run is no disk that went back', async () => {
     const handlers = await founded();
     handlers.onUp(hello('b1', 5));
