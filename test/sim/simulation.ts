@@ -99,6 +99,8 @@ export class SimulationFailure extends Error {
 const defaultFaultMs = 60_000;
 const foundedWithinMs = 15_000;
 const convergeWithinMs = 25_000;
+/** Ten times what a run takes: nodes that keep one another busy for nothing. */
+const stepsMax = 1_000_000;
 /** Of seeds; the others run over messages, which is quicker and harsher. */
 const tcpShare = 0.2;
 
@@ -313,6 +315,8 @@ class Simulation {
   /** After every event: the invariants that need only a look. True stops the run: something is broken. */
   #settled(): boolean {
     this.#guard(() => {
+      if (this.#scheduler.events > stepsMax)
+        throw new Violation(`L3: it does not come to rest within ${stepsMax} steps`);
       for (const node of this.#nodes) this.#look(node);
     });
     return this.#failure !== null;
