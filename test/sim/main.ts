@@ -1,11 +1,13 @@
 /**
- * `make sim SEED=n` runs one seed again; `SEEDS=n` or `FOR=seconds` runs many fresh ones. Exit code 1 at a violation, which
- * is then made small, and 1 as well when a coverage mark was hardly reached.
+ * `make sim SEED=n` runs one seed again; `SEEDS=n` or `FOR=seconds` runs many fresh ones; `PLANT=id` puts a known bug back.
+ * Exit code 1 at a violation, which is then made small, when a coverage mark was hardly reached, or a bug not noticed.
  */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { bluntMarks, type CampaignTotals, describeTotals, markShareMin, runCampaign } from './campaign.ts';
+import { plantedBugs } from './plants.ts';
+import { replant } from './replant.ts';
 import { commandOf, shrink } from './shrink.ts';
 import { simulate, SimulationFailure, type SimulationOptions } from './simulation.ts';
 import { drawTimeline } from './timeline.ts';
@@ -21,6 +23,7 @@ const { values } = parseArgs({
     'fault-ms': { type: 'string' },
     without: { type: 'string' },
     timeline: { type: 'string' },
+    plant: { type: 'string' },
     verbose: { type: 'boolean', default: false },
     'no-shrink': { type: 'boolean', default: false },
   },
@@ -119,10 +122,23 @@ async function many(): Promise<boolean> {
   return blunt.length === 0;
 }
 
+/** A known bug, put back: true when it is noticed by the check that is there for it. */
+async function plant(id: string): Promise<boolean> {
+  const bug = plantedBugs.find((planted) => planted.id === id);
+  if (bug === undefined)
+    throw new Error(`no bug is called "${id}"; there are:\n${plantedBugs.map((each) => `  ${each.id}`).join('\n')}`);
+  const { caught, verdict, output } = await replant(bug);
+  print(caught ? `${bug.name}: caught\n${verdict}` : `${bug.name}: NOT caught within ${bug.seeds} seeds\n${output}`);
+  return caught;
+}
+
+async function run(): Promise<boolean> {
+  if (values.plant !== undefined) return plant(values.plant);
+  return values.seeds === undefined && values.seconds === undefined ? one(numberOf('seed') ?? 1) : many();
+}
+
 try {
-  const whole =
-    values.seeds === undefined && values.seconds === undefined ? await one(numberOf('seed') ?? 1) : await many();
-  process.exitCode = whole ? 0 : 1;
+  process.exitCode = (await run()) ? 0 : 1;
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

@@ -5,16 +5,19 @@ import { clientSettings, configFileSetting, limitFlag, nodeSettings } from '../.
 import { limits, settableLimits } from '../../src/limits.ts';
 import { environmentName } from '../../src/settings.ts';
 import type { Setting, Settings } from '../../src/settings.ts';
+import { plantedBugs } from '../sim/plants.ts';
 
 const root = join(import.meta.dirname, '../..');
 const notice = (source: string): string =>
   `<!-- Made from ${source} by \`make docs\`. Edit that file, not this one. -->`;
+const plantedBugsNotice = '<!-- From here on made from test/sim/plants.ts by `make docs`. -->';
 
 /** Path from the root, and text, of every generated page. */
 export function generatedPages(): { readonly path: string; readonly text: string }[] {
   return [
     { path: 'docs/configuration.md', text: configurationPage() },
     { path: 'docs/limits.md', text: limitsPage(readFileSync(join(root, 'src/limits.ts'), 'utf8')) },
+    { path: 'docs/track-record.md', text: trackRecordPage(readFileSync(join(root, 'docs/track-record.md'), 'utf8')) },
   ];
 }
 
@@ -85,6 +88,22 @@ Where a flag is named, an operator may set the limit ([configuration.md](configu
 \`quorate_otlp_spans_rejected_total{reason="..."}\`.
 
 ${markdownTable(['limit', 'value', 'flag', 'what it bounds'], rows)}
+`;
+}
+
+/** The page as it is, with its table of planted bugs made anew. */
+function trackRecordPage(page: string): string {
+  const [before] = page.split(plantedBugsNotice);
+  const rows = plantedBugs.map(({ id, name, from, caughtBy, seeds }) => [
+    name,
+    from,
+    caughtBy.join(', '),
+    String(seeds),
+    code(`make sim PLANT=${id}`),
+  ]);
+  return `${before}${plantedBugsNotice}
+
+${markdownTable(['bug', 'known as', 'noticed by invariant', 'within seeds', 'see it caught'], rows)}
 `;
 }
 

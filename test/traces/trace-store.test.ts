@@ -151,7 +151,7 @@ describe('a disk that hangs', () => {
     node.machine.disk.stall(Infinity);
     const read = store.read(traceIdA, 'stale').catch((error: unknown) => error);
     await node.runFor(limits.readDeadlineMs + 100);
-    expect(await Promise.race([read, 'still waiting'])).toMatchObject({ code: 'unavailable' });
+    expect(await Promise.race([read, Promise.resolve('still waiting')])).toMatchObject({ code: 'unavailable' });
   });
 });
 
