@@ -38,10 +38,13 @@ export interface JournalOptions {
 }
 
 const lastLinesKept = 60;
+const hashedAtOnce = 16_384;
 
 export class Journal {
   readonly #options: JournalOptions;
   readonly #hash = createHash('sha256');
+  /** Lines that wait for the hash. */
+  #unhashed = '';
   readonly #lastLines: string[] = [];
   readonly #events: TimedEvent[] = [];
 
@@ -63,11 +66,17 @@ export class Journal {
     const { nowMs, trace, keep } = this.#options;
     const timeMs = nowMs();
     const line = `${timeMs.toFixed(3)} ${textOf(event)}`;
-    this.#hash.update(line);
+    this.#unhashed += line;
+    if (this.#unhashed.length > hashedAtOnce) this.#hashRest();
     this.#lastLines.push(line);
     if (this.#lastLines.length > lastLinesKept) this.#lastLines.shift();
     if (keep) this.#events.push({ ...event, timeMs });
     trace?.(line);
+  }
+
+  #hashRest(): void {
+    this.#hash.update(this.#unhashed);
+    this.#unhashed = '';
   }
 
   /** A node's own words: for people, no part of the hash. */
@@ -77,6 +86,7 @@ export class Journal {
 
   /** Of everything so far. Ends the journal. */
   digest(): string {
+    this.#hashRest();
     return this.#hash.digest('hex').slice(0, 16);
   }
 }

@@ -21,7 +21,7 @@ const { values } = parseArgs({
     jobs: { type: 'string' },
     nodes: { type: 'string' },
     'fault-ms': { type: 'string' },
-    without: { type: 'string' },
+    only: { type: 'string' },
     timeline: { type: 'string' },
     plant: { type: 'string' },
     verbose: { type: 'boolean', default: false },
@@ -39,7 +39,7 @@ function numberOf(name: keyof typeof values): number | undefined {
 }
 
 const nodes = numberOf('nodes');
-const shrinkLimits = { runsMax: 200, wallMsMax: 120_000 };
+const shrinkLimits = { runsMax: 300, wallMsMax: 120_000 };
 const progressEveryMs = 5_000;
 
 function print(text: string): void {
@@ -53,7 +53,7 @@ async function one(seed: number): Promise<boolean> {
     seed,
     ...(nodes === undefined ? {} : { nodes }),
     ...(faultMs === undefined ? {} : { faultMs }),
-    ...(values.without === undefined ? {} : { without: values.without.split(',') }),
+    ...(values.only === undefined ? {} : { only: values.only.split(',') }),
   };
   const seen = { keepEvents: values.timeline !== undefined, ...(values.verbose ? { trace: print } : {}) };
   try {
@@ -82,7 +82,7 @@ async function explain(options: SimulationOptions, failure: SimulationFailure): 
   process.stderr.write('making it smaller...\n');
   const shrunk = await shrink(options, failure, shrinkLimits);
   print(
-    `\nafter ${shrunk.runs} runs, the smallest that breaks the same rule: ${shrunk.failure.faultNumbers.length - (shrunk.options.without?.length ?? 0)} faults\n` +
+    `\nafter ${shrunk.runs} runs, the smallest that breaks the same rule, with ${shrunk.failure.faultNumbers.length} of ${failure.faultNumbers.length} faults:\n` +
       `  ${commandOf(shrunk.options)}\n${shrunk.failure.message}\n` +
       `every step of it: VERBOSE=1; as a picture: TIMELINE=file.html`,
   );

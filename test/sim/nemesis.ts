@@ -19,8 +19,8 @@ export interface NemesisOptions {
   readonly committed: () => number;
   readonly counterHeard: (node: SimNode) => number;
   readonly broken: (sentence: string) => void;
-  /** Faults that do not come, by their number. */
-  readonly without: ReadonlySet<string>;
+  /** The numbers of the only faults that come; null: all. */
+  readonly only: ReadonlySet<string> | null;
   readonly note: (fault: string, nodes: readonly NodeId[]) => void;
 }
 
@@ -36,6 +36,7 @@ export class Nemesis {
   /** Longest time between two faults, virtual ms. */
   readonly #gapMaxMs: number;
   readonly #absent = new Set<NodeId>();
+  readonly #numbers: string[] = [];
   #planned = 0;
   #following = 0;
   #quietUntilMs = 0;
@@ -46,12 +47,9 @@ export class Nemesis {
     this.#gapMaxMs = options.random.pick([900, 1_800, 3_600]);
   }
 
-  /** The numbers of the faults so far. */
-  get numbers(): string[] {
-    return [
-      ...Array.from({ length: this.#planned }, (_, n) => `${n + 1}`),
-      ...Array.from({ length: this.#following }, (_, n) => `f${n + 1}`),
-    ];
+  /** The numbers of the faults that came. */
+  get numbers(): readonly string[] {
+    return this.#numbers;
   }
 
   /** Brings a fault every now and then, until `calm`. */
@@ -84,8 +82,9 @@ export class Nemesis {
   }
 
   #bring({ name, bring }: Fault, number: string, random: SimRandom): void {
-    const { nodes, links, scheduler, atlas, committed, counterHeard, broken, without, note } = this.#options;
-    if (without.has(number)) return;
+    const { nodes, links, scheduler, atlas, committed, counterHeard, broken, only, note } = this.#options;
+    if (only?.has(number) === false) return;
+    this.#numbers.push(number);
     let counted = false;
     bring({
       nodes,

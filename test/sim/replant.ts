@@ -13,8 +13,15 @@ export interface Replanted {
   readonly output: string;
 }
 
-export function replant({ file, find, replace, seeds, caughtBy }: PlantedBug): Promise<Replanted> {
-  const options = ['--from', '1', '--seeds', String(seeds), '--jobs', '1', '--no-shrink'];
+/** @param how what to run instead of its seeds, and whether a failing one is made small */
+export function replant(
+  { file, find, replace, seeds, caughtBy }: PlantedBug,
+  how: { readonly options?: readonly string[]; readonly shrinks?: boolean } = {},
+): Promise<Replanted> {
+  const options = [
+    ...(how.options ?? ['--from', '1', '--seeds', String(seeds), '--jobs', '1']),
+    ...(how.shrinks === true ? [] : ['--no-shrink']),
+  ];
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--import', './test/support/plant.ts', 'test/sim/main.ts', ...options], {
       cwd: root,

@@ -44,32 +44,34 @@ export async function shrink(
   for (const share of [0.1, 0.25, 0.5, 0.75]) {
     if (await fails({ ...options, faultMs: Math.round(failure.timeMs * share) })) break;
   }
+  // Often none of them matters, or one alone.
+  for (const only of [[], ...best.failure.faultNumbers.map((number) => [number])]) {
+    if (await fails({ ...best.options, only })) return { ...best, runs };
+  }
   // Halves first, then quarters, down to single faults: what is not needed mostly goes in large pieces.
-  let kept = [...best.failure.faultNumbers];
-  for (let pieces = 2; kept.length > 0;) {
+  for (let pieces = 2; best.failure.faultNumbers.length > 0;) {
+    let kept = best.failure.faultNumbers;
     const size = Math.ceil(kept.length / pieces);
     let dropped = false;
     for (let at = 0; at < kept.length;) {
-      const piece = new Set(kept.slice(at, at + size));
-      const rest = kept.filter((number) => !piece.has(number));
-      const without = [...(best.options.without ?? []), ...piece];
-      if (await fails({ ...best.options, without })) {
-        kept = rest;
+      const only = kept.toSpliced(at, size);
+      if (await fails({ ...best.options, only })) {
+        kept = only;
         dropped = true;
       } else at += size;
     }
     if (size === 1 && !dropped) break;
-    pieces = Math.min(kept.length, dropped ? pieces : pieces * 2);
+    pieces = Math.max(1, Math.min(best.failure.faultNumbers.length, dropped ? pieces : pieces * 2));
   }
   return { ...best, runs };
 }
 
 /** The command that runs it again. */
-export function commandOf({ seed, nodes, faultMs, without }: SimulationOptions): string {
+export function commandOf({ seed, nodes, faultMs, only }: SimulationOptions): string {
   return [
     `make sim SEED=${seed}`,
     ...(nodes === undefined ? [] : [`NODES=${nodes}`]),
     ...(faultMs === undefined ? [] : [`FAULT_MS=${faultMs}`]),
-    ...(without === undefined || without.length === 0 ? [] : [`WITHOUT=${without.join(',')}`]),
+    ...(only === undefined ? [] : [`ONLY=${only.join(',') || 'none'}`]),
   ].join(' ');
 }

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { bluntMarks, describeTotals, runCampaign } from './campaign.ts';
+import { plantedBugs } from './plants.ts';
+import { replant } from './replant.ts';
 import { simulate } from './simulation.ts';
 
 /**
@@ -31,6 +33,17 @@ test('a seed gives the same trace again, on another machine too', async () => {
     },
   );
   expect(stdout).toContain(`trace hash ${traceHash}`);
+});
+
+test('a failing seed is made small, and the command that is printed breaks the same rule', async () => {
+  const bug = plantedBugs.find(({ id }) => id === 'read-before-apply');
+  if (bug === undefined) throw new Error('this bug is no longer planted');
+  const { verdict, output } = await replant(bug, { shrinks: true });
+  const [, seed, faultMs, only] = /make sim SEED=(\d+) FAULT_MS=(\d+)(?: ONLY=(\S+))?/.exec(output) ?? [];
+  expect(verdict).toContain(`seed ${seed}: C1`);
+  expect(Number(faultMs)).toBeLessThan(60_000);
+  const options = ['--seed', `${seed}`, '--fault-ms', `${faultMs}`, ...(only === undefined ? [] : ['--only', only])];
+  expect((await replant(bug, { options })).verdict).toContain(`seed ${seed}: C1`);
 });
 
 test.each(regressions)('seed %i: %s', async (seed) => {

@@ -14,7 +14,7 @@ import { MessageLinks } from './message-links.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimRandom } from './platform/random.ts';
 import { SimScheduler } from './platform/scheduler.ts';
-import { SimNode } from './sim-node.ts';
+import { type Boot, SimNode } from './sim-node.ts';
 import { TcpLinks } from './tcp-links.ts';
 import { Violation, Witness } from './witness.ts';
 import { SimWorkload, type Target } from './workload.ts';
@@ -25,8 +25,8 @@ export interface SimulationOptions {
   readonly nodes?: number;
   /** How long faults go on, virtual ms. */
   readonly faultMs?: number;
-  /** Faults to leave out, by their number in the trace. */
-  readonly without?: readonly string[];
+  /** The only faults that come, by their number in the trace. */
+  readonly only?: readonly string[];
   /** Called with each event, for people. */
   readonly trace?: (line: string) => void;
   /** Keep every event for the report. */
@@ -72,7 +72,7 @@ export class SimulationFailure extends Error {
   override readonly name = 'SimulationFailure';
   /** The rule alone, in one line. */
   readonly verdict: string;
-  /** Numbers of the faults there were, and when it was over, virtual ms: where to begin making the seed smaller. */
+  /** Numbers of the faults that came, and when it was over, virtual ms: where to begin making the seed smaller. */
   readonly faultNumbers: readonly string[];
   readonly timeMs: number;
   readonly events: readonly TimedEvent[];
@@ -122,6 +122,8 @@ class Simulation {
   readonly #workload: SimWorkload;
   /** Last entry by boot, to notice truncations; state by node, to notice changes. */
   readonly #lastIndex = new Map<string, number>();
+  /** Where each node's process was when it was looked at. */
+  readonly #lookedAt = new Map<NodeId, { readonly boot: Boot | null; readonly turns: number }>();
   readonly #states = new Map<NodeId, string>();
   /** What each boot has heard of the hard-state counters of the others. */
   readonly #counters = new Map<string, Map<NodeId, number>>();
@@ -151,7 +153,7 @@ class Simulation {
       committed: () => this.#witness.highestCommitted,
       counterHeard: (node) => this.#counterHeard(node),
       broken: (sentence) => (this.#failure ??= new Violation(sentence)),
-      without: new Set(options.without),
+      only: options.only === undefined ? null : new Set(options.only),
       note: (what, nodes) => {
         this.#journal.add({ kind: 'fault', what, nodes });
         this.#workload.stir();
@@ -324,6 +326,10 @@ class Simulation {
 
   #look(node: SimNode): void {
     const { id, boot } = node;
+    const before = this.#lookedAt.get(id);
+    const turns = boot?.process.turns ?? 0;
+    if (before !== undefined && before.boot === boot && before.turns === turns) return;
+    this.#lookedAt.set(id, { boot, turns });
     const status = boot?.store?.replicaStatus;
     const state = boot === null ? 'down' : boot.process.paused ? 'paused' : (status?.role ?? 'starting');
     if (this.#states.get(id) !== state) {

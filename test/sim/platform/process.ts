@@ -8,6 +8,8 @@ export class SimProcess {
   readonly scheduler: SimScheduler;
   /** Virtual time of the boot. */
   readonly bootMs: number;
+  /** Grows with everything that happens to the node: where it did not, the node is as it was. */
+  turns = 0;
   #alive = true;
   #paused = false;
   #runningSinceMs: number;
@@ -37,8 +39,12 @@ export class SimProcess {
   /** Does `action` now, or once the process runs again, in order; never when it dies first. */
   whenRunning(action: () => void): void {
     if (!this.#alive) return;
-    if (this.#paused || this.#held.length > 0) this.#held.push(action);
-    else action();
+    if (this.#paused || this.#held.length > 0) {
+      this.#held.push(action);
+      return;
+    }
+    this.turns += 1;
+    action();
   }
 
   /**
@@ -75,11 +81,13 @@ export class SimProcess {
 
   /** SIGSTOP, or a loop that is stuck. */
   pause(): void {
+    this.turns += 1;
     this.#paused = true;
   }
 
   /** SIGCONT: what was held happens now, each thing an event of its own, before anything newer. */
   resume(): void {
+    this.turns += 1;
     this.#paused = false;
     this.#runningSinceMs = this.scheduler.nowMs;
     if (!this.#draining) this.#drain();
@@ -104,6 +112,7 @@ export class SimProcess {
         this.#draining = false;
         return;
       }
+      this.turns += 1;
       const action = this.#held[0];
       // It leaves the line only when it is done: until then newer things must queue behind it.
       action?.();
