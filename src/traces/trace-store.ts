@@ -405,10 +405,15 @@ export class TraceStore {
       );
       return { ...(await this.#inTime(page, untilMs)), applied };
     } catch (error) {
+      if (this.#stopped && !(error instanceof QuorateError)) throw this.#stopping();
       if (!(error instanceof DamagedError || error instanceof DiskError)) throw error;
       logger.error({ error: error.message }, 'stored bytes cannot be read');
       throw new QuorateError('damaged', `${error.message}: ask another node`);
     }
+  }
+
+  #stopping(): QuorateError {
+    return new QuorateError('not-ready', 'this node is stopping: ask another one');
   }
 
   /** A disk that hangs must not keep a client waiting past its deadline. */
@@ -435,7 +440,7 @@ export class TraceStore {
   }
 
   #require(): Running {
-    if (this.#stopped) throw new QuorateError('not-ready', 'this node is stopping: ask another one');
+    if (this.#stopped) throw this.#stopping();
     if (this.#running === null) throw new QuorateError('not-ready', this.#founder?.waiting ?? 'this node is starting');
     return this.#running;
   }

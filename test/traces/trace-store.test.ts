@@ -11,6 +11,7 @@ import {
   emptyLog,
   type Entry,
 } from '../../src/raft/core/types.ts';
+import type { TraceStore } from '../../src/traces/trace-store.ts';
 import type { Hello, PeerMessage, TransportHandlers } from '../../src/transport/transport.ts';
 import { exportOf, spanFields, traceIdA } from '../otlp/bytes.ts';
 import { entryAfter } from '../store/support.ts';
@@ -138,16 +139,32 @@ describe('who is admitted', () => {
 });
 
 describe('a disk that hangs', () => {
-  test('a read ends at its deadline, with an error that says so', async () => {
+  /** Its blocks are on its disk alone, in nobody's memory. */
+  async function withTraceOnDisk(): Promise<{ node: LoneNode; store: TraceStore }> {
     const node = new LoneNode();
     await node.disk(freshState, { voters: [asReplicaId('n1#i1')], entries: [] });
     const first = await node.open(['n1']);
     await node.runFor(2_000);
-    await node.machine.wait(first.write(exportOf(spanFields())));
+    // More blocks than a lookup reads at a time.
+    for (let block = 0; block < 5; block += 1) await node.machine.wait(first.write(exportOf(spanFields())));
     node.machine.crash('process');
     const store = await node.open(['n1']);
     await node.runFor(2_000);
     expect(store.ready).toBe(true);
+    return { node, store };
+  }
+
+  test('a read that the node did not finish before it was stopped is refused, not broken', async () => {
+    const { node, store } = await withTraceOnDisk();
+    node.machine.disk.stall(node.machine.scheduler.nowMs + 1_000);
+    const read = store.read(traceIdA, 'stale').catch((error: unknown) => error);
+    await node.runFor(1);
+    await node.machine.wait(store.close());
+    expect(await node.machine.wait(read)).toMatchObject({ code: 'not-ready' });
+  });
+
+  test('a read ends at its deadline, with an error that says so', async () => {
+    const { node, store } = await withTraceOnDisk();
     node.machine.disk.stall(Infinity);
     const read = store.read(traceIdA, 'stale').catch((error: unknown) => error);
     await node.runFor(limits.readDeadlineMs + 100);
