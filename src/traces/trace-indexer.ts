@@ -18,6 +18,8 @@ import { TraceIndex } from '../store/trace-index.ts';
 export interface TraceIndexerOptions {
   readonly platform: Platform;
   readonly log: BlockLog;
+  /** What the index is rebuilt from: waits for what is damaged. */
+  readonly entries: Pick<BlockLog, 'readRange'>;
   readonly logger: Logger;
   readonly incarnation: string;
   /** Entries after which the index is flushed. */
@@ -100,22 +102,23 @@ export class TraceIndexer {
     if (this.#rebuilding !== null || this.#stopped) return;
     this.#options.logger.warn({}, `the index is rebuilt from the log: ${fault}`);
     // After a failure it stays set: nothing may be added to what is left of the index, or answered from it.
-    this.#rebuilding = this.#replay().catch((error: unknown) =>
+    this.#rebuilding = this.#replay().catch((error: unknown) => {
+      if (this.#stopped) return;
       this.#options.logger.error(
         { error: errorOf(error).message },
         'the index could not be rebuilt; restart this node',
-      ),
-    );
+      );
+    });
   }
 
   async #replay(): Promise<void> {
-    const { log, platform } = this.#options;
+    const { log, entries: reader, platform } = this.#options;
     const base = log.base?.position;
     if (base === undefined) return;
     await this.#index.settled();
     await this.#index.reset({ applied: base.index, hash: base.hash });
     while (this.#index.applied < this.#applied && !this.#stopped) {
-      const entries = await log.readRange(asIndex(this.#index.applied + 1), this.#applied, limits.appendBytesMax);
+      const entries = await reader.readRange(asIndex(this.#index.applied + 1), this.#applied, limits.appendBytesMax);
       for (const entry of entries) this.#add(entry);
       // A flush that fails costs memory, here too.
       await this.#index.maybeFlush().catch(() => false);
@@ -138,8 +141,13 @@ export class TraceIndexer {
     }
   }
 
-  async close(): Promise<void> {
+  /** A rebuild that waits for an entry is given up. */
+  stop(): void {
     this.#stopped = true;
+  }
+
+  async close(): Promise<void> {
+    this.stop();
     await this.#rebuilding;
     try {
       await this.#index.close();

@@ -18,6 +18,7 @@ import {
   type ReplicaId,
   replicaIdOf,
 } from '../raft/core/types.ts';
+import { EntryRepair, type NamedEntry } from '../raft/entry-repair.ts';
 import { Founder } from '../raft/founding.ts';
 import { Replica, type ReplicaStatus } from '../raft/replica.ts';
 import { BlockLog } from '../store/block-log.ts';
@@ -50,6 +51,8 @@ export interface TraceStoreOptions {
   readonly limits?: ClientLimits;
   /** Entries after which the index is flushed; see limits. */
   readonly indexFlushEntries?: number;
+  /** The end of the log that is verified at open; see limits. */
+  readonly logVerifyBytes?: number;
   /** The node must stop; called at most once. */
   readonly fatal: (error: Error) => void;
 }
@@ -82,6 +85,7 @@ export class TraceStore {
   readonly #self: ReplicaId;
   readonly #boot: string;
   readonly #peers: Peers;
+  readonly #entries: EntryRepair;
   readonly #largeLookups: LargeLookups;
   #founder: Founder | null = null;
   /** Under way, or done. */
@@ -98,7 +102,15 @@ export class TraceStore {
     this.#hardState = hardState;
     this.#self = replicaIdOf(options.node, incarnation);
     this.#boot = hex(options.platform.random.bytes(16));
-    const { platform, logger, members } = options;
+    const { platform, logger, members, transport } = options;
+    this.#entries = new EntryRepair({
+      log,
+      clock: platform.clock,
+      logger,
+      peers: () => [...members.keys()].filter((node) => node !== options.node),
+      ask: (peer, wanted) => transport.send(peer, 'control', { kind: 'fetch', ...wanted }),
+      fatal: (error) => this.#fatal(error),
+    });
     this.#largeLookups = new LargeLookups({ clock: platform.clock, atOnce: limits.largeLookupsAtOnce });
     this.#peers = new Peers({ clock: platform.clock, logger, members: new Set(members.keys()) });
   }
@@ -110,7 +122,8 @@ export class TraceStore {
     // The log first: its lock keeps a second process out before anything is written.
     const keyValue = await disk.openKeyValue('log');
     const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
-    const log = await BlockLog.open({ keyValue });
+    const { logVerifyBytes: verifyBytes } = options;
+    const log = await BlockLog.open({ keyValue, ...(verifyBytes === undefined ? {} : { verifyBytes }) });
     if (log.opened.reason !== null) {
       logger.warn(
         { dropped: log.opened.dropped, end: log.last.index },
@@ -233,6 +246,7 @@ export class TraceStore {
     const index = await TraceIndexer.open({
       platform,
       log: this.#log,
+      entries: this.#entries,
       logger,
       incarnation: this.#hardState.state?.incarnation ?? '',
       ...(this.#options.indexFlushEntries === undefined ? {} : { flushEntries: this.#options.indexFlushEntries }),
@@ -245,6 +259,7 @@ export class TraceStore {
       executor: platform.executor,
       logger,
       log: this.#log,
+      entries: this.#entries,
       hardState: this.#hardState,
       applied: index.applied,
       apply: (entry) => {
@@ -326,9 +341,21 @@ export class TraceStore {
       case 'found':
         void this.#founder?.receive(message);
         return;
+      case 'fetch':
+        void this.#give(hello.node, message);
+        return;
+      case 'fetched':
+        this.#entries.receive(hello.node, message.entry);
+        return;
       case 'report':
         this.#peers.reported(hello, message);
     }
+  }
+
+  /** Sends an entry to a peer whose own is damaged (protocol A4). It need not be known as committed here: its hash names it. */
+  async #give(node: NodeId, wanted: NamedEntry): Promise<void> {
+    const entry = await this.#entries.answer(wanted).catch(this.#fatal);
+    if (entry != null && !this.#stopped) this.#options.transport.send(node, 'bulk', { kind: 'fetched', entry });
   }
 
   /** A block that no node could open must not get into the log, where every node would fail at it. */
@@ -396,7 +423,14 @@ export class TraceStore {
     try {
       const page = await lookUpTrace(
         { traceId, after, untilMs },
-        { log: this.#log, index, codec, executor, large: this.#largeLookups, budget: { blocksMax, bytesMax } },
+        {
+          log: { read: (block) => this.#entries.read(block, untilMs) },
+          index,
+          codec,
+          executor,
+          large: this.#largeLookups,
+          budget: { blocksMax, bytesMax },
+        },
       );
       return { ...page, applied };
     } catch (error) {
@@ -415,6 +449,12 @@ export class TraceStore {
   /** The replica alone; null until the cluster is founded. Cheap. */
   get replicaStatus(): ReplicaStatus | null {
     return this.#running?.replica.status ?? null;
+  }
+
+  /** Damaged entries of the log: met and not yet repaired, and repaired since the start. Cheap. */
+  get logRepairs(): { readonly damaged: number; readonly repaired: number } {
+    const { damaged, repaired } = this.#entries;
+    return { damaged, repaired };
   }
 
   get status(): StoreStatus {
@@ -441,24 +481,29 @@ export class TraceStore {
     };
   }
 
-  #fatal(error: Error): void {
+  readonly #fatal = (error: Error): void => {
     if (this.#stopped) return;
+    this.#stop();
+    this.#options.fatal(error);
+  };
+
+  #stop(): void {
     this.#stopped = true;
     this.#cancelReport();
     this.#running?.replica.stop();
-    this.#options.fatal(error);
+    this.#running?.index.stop();
+    this.#entries.close();
   }
 
   /** Stops taking part, flushes the index and closes the data directory. Writes in flight end as unknown. */
   async close(): Promise<void> {
-    this.#stopped = true;
-    this.#cancelReport();
-    this.#running?.replica.stop();
+    this.#stop();
     await this.#options.transport.close();
     // One under way would go on with a log that is closed, and leave a replica and an index behind.
     await this.#founding;
     this.#running?.replica.stop();
     await this.#running?.replica.idle();
+    await this.#entries.idle();
     await this.#running?.index.close();
     await this.#log.close();
     await this.#hardState.close();

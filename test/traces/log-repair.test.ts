@@ -1,0 +1,175 @@
+/** A damaged entry inside the log is repaired from a peer by hash, and costs neither vote nor lead (protocol A4). */
+import { describe, expect, test } from 'vitest';
+import { limits } from '../../src/limits.ts';
+import { type ClusterNode, StoreCluster } from './store-cluster.ts';
+
+const traces = Array.from({ length: 12 }, (_, at) => at + 1);
+
+interface Stage {
+  readonly cluster: StoreCluster;
+  readonly leader: ClusterNode;
+  readonly followers: readonly [ClusterNode, ClusterNode];
+  /** The entry that holds trace 4: old, and between two of its term. */
+  readonly old: number;
+}
+
+/** A cluster that holds twelve traces, each in an entry of its own, and in the flushed index of every node that runs. */
+async function twelveTraces({ lateFollower = false } = {}): Promise<Stage> {
+  const cluster = new StoreCluster();
+  await cluster.start(...cluster.nodes);
+  await cluster.settled();
+  const { leader } = cluster;
+  if (leader === null) throw new Error('somebody leads');
+  const [one, two] = cluster.nodes.filter((node) => node !== leader) as [ClusterNode, ClusterNode];
+  if (lateFollower) two.crash();
+  const entryOf = await cluster.write(leader, traces);
+  await cluster.settled();
+  // So long that indexes are flushed and commit indexes stand in the hard states.
+  await cluster.runFor(1_000);
+  return { cluster, leader, followers: [one, two], old: entryOf.get(4) ?? 0 };
+}
+
+const damages = [
+  ['flipped', (node: ClusterNode, index: number) => node.flipEntry(index)],
+  ['lost', (node: ClusterNode, index: number) => node.loseEntry(index)],
+] as const;
+
+function expectRepaired(node: ClusterNode, like: ClusterNode, index: number): void {
+  expect(node.entryOnDisk(index)).toBe(like.entryOnDisk(index));
+  expect(node.store?.logRepairs).toMatchObject({ damaged: 0 });
+  expect(node.log).toContain('info: a damaged entry of the log was repaired');
+  expect(node.failure).toBeNull();
+}
+
+describe.each(damages)('an old entry that is %s', (_, damage) => {
+  test.each(['follower', 'leader'] as const)('on the %s: a read there is answered whole', async (who) => {
+    const { cluster, leader, followers, old } = await twelveTraces();
+    const victim = who === 'leader' ? leader : followers[0];
+    victim.crash();
+    damage(victim, old);
+    await cluster.start(victim);
+    expect(victim.store?.replicaStatus?.lostPromise).toBeNull();
+    await cluster.settled();
+    expect(await cluster.textsOf(victim, 4)).toEqual(['span of 4']);
+    expectRepaired(victim, followers[1], old);
+    expect(victim.store?.logRepairs.repaired).toBe(1);
+    expect(victim.store?.replicaStatus?.lostPromise).toBeNull();
+  });
+
+  test('on the one node that can lead: it does, and brings the others up once somebody has the entry', async () => {
+    const { cluster, leader, followers, old } = await twelveTraces({ lateFollower: true });
+    const [third, late] = followers;
+    leader.crash();
+    third.crash();
+    damage(leader, old);
+    await cluster.start(leader, late);
+    await cluster.until(() => leader.store?.replicaStatus?.role === 'leader');
+    await cluster.runFor(4_000);
+    expect(leader.store?.replicaStatus?.role).toBe('leader');
+    expect(late.store?.replicaStatus?.last).toBe(old - 1);
+    expect(leader.store?.logRepairs).toEqual({ damaged: 1, repaired: 0 });
+    expect(leader.log.filter((line) => line.startsWith('error'))).toEqual([
+      'error: a damaged entry of the log was not found on any other node; they are asked again',
+    ]);
+    await cluster.start(third);
+    await cluster.settled();
+    expectRepaired(leader, third, old);
+    expect(await cluster.textsOf(late, 4)).toEqual(['span of 4']);
+  });
+
+  test('with nobody else there: a read ends with a clear sentence at its deadline, and heals when one returns', async () => {
+    const { cluster, leader, followers, old } = await twelveTraces();
+    for (const node of cluster.nodes) node.crash();
+    damage(leader, old);
+    await cluster.start(leader);
+    const startMs = cluster.scheduler.nowMs;
+    await expect(cluster.read(leader, 4, 'stale')).rejects.toMatchObject({
+      code: 'unavailable',
+      message: `entry ${old} of the log is damaged on this node and is being fetched from the others: ask another node, or this one later`,
+    });
+    expect(cluster.scheduler.nowMs - startMs).toBeGreaterThanOrEqual(limits.readDeadlineMs);
+    expect(cluster.scheduler.nowMs - startMs).toBeLessThan(limits.readDeadlineMs + 50);
+    await cluster.start(followers[0]);
+    await cluster.settled();
+    expect(await cluster.textsOf(leader, 4)).toEqual(['span of 4']);
+    expectRepaired(leader, followers[0], old);
+  });
+});
+
+describe('damage in many places', () => {
+  test('neighbours: the highest is named first, the others one by one below it', async () => {
+    const { cluster, followers, old } = await twelveTraces();
+    const [victim, whole] = followers;
+    victim.crash();
+    const hurt = [0, 1, 2, 3, 4].map((offset) => old + offset);
+    for (const index of hurt) victim.flipEntry(index);
+    await cluster.start(victim);
+    await cluster.settled();
+    expect(await cluster.textsOf(victim, 4)).toEqual(['span of 4']);
+    for (const index of hurt) expectRepaired(victim, whole, index);
+    expect(victim.store?.logRepairs.repaired).toBe(5);
+  });
+
+  test('on every node another one: each gets its own back', async () => {
+    const { cluster, old } = await twelveTraces();
+    for (const node of cluster.nodes) node.crash();
+    for (const [at, node] of cluster.nodes.entries()) node.flipEntry(old + at);
+    await cluster.start(...cluster.nodes);
+    await cluster.settled();
+    for (const node of cluster.nodes)
+      for (const trace of traces) expect(await cluster.textsOf(node, trace)).toEqual([`span of ${trace}`]);
+    expect(cluster.nodes.map(({ store }) => store?.logRepairs)).toEqual(
+      Array.from({ length: 3 }, () => ({ damaged: 0, repaired: 1 })),
+    );
+  });
+
+  test('on every node the same one: who must apply it waits and says so, everything else goes on', async () => {
+    const { cluster, leader, followers, old } = await twelveTraces();
+    const [victim] = followers;
+    for (const node of cluster.nodes) {
+      node.crash();
+      node.flipEntry(old);
+    }
+    victim.disk.keyValues.delete('index');
+    await cluster.start(...cluster.nodes);
+    await cluster.until(() => leader.store?.ready === true);
+    expect(await cluster.textsOf(leader, 5)).toEqual(['span of 5']);
+    await expect(cluster.read(leader, 4)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(cluster.read(victim, 5)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining(`entry ${old} of the log is damaged on this node`),
+    });
+    expect(victim.store?.replicaStatus).toMatchObject({ applied: old - 1, lostPromise: null });
+    await cluster.write(leader, [13]);
+    expect(await cluster.textsOf(leader, 13)).toEqual(['span of 13']);
+    expect(cluster.nodes.map(({ failure }) => failure)).toEqual([null, null, null]);
+    await cluster.scheduler.complete(victim.opened.close());
+    expect(victim.log).not.toContain(expect.stringContaining('could not be rebuilt'));
+  });
+
+  test('and a bad network: questions and answers are lost, doubled and late, until the entry is here', async () => {
+    const { cluster, followers, old } = await twelveTraces();
+    const [victim, whole] = followers;
+    victim.crash();
+    const hurt = [0, 2, 3, 4].map((offset) => old + offset);
+    for (const index of hurt) victim.loseEntry(index);
+    Object.assign(cluster.network.faults, { lossPpm: 300_000, duplicatePpm: 300_000, delayMaxMs: 50 });
+    await cluster.start(victim);
+    await cluster.until(() => victim.store?.ready === true);
+    for (const trace of [4, 6, 7, 8]) await cluster.read(victim, trace, 'stale');
+    await cluster.until(() => victim.store?.logRepairs.damaged === 0);
+    for (const index of hurt) expectRepaired(victim, whole, index);
+  });
+
+  test('and an index to be made again: the rebuild waits for what it needs, and answers for all', async () => {
+    const { cluster, followers, old } = await twelveTraces();
+    const [victim, whole] = followers;
+    victim.crash();
+    victim.disk.keyValues.delete('index');
+    victim.loseEntry(old);
+    await cluster.start(victim);
+    await cluster.settled();
+    for (const trace of traces) expect(await cluster.textsOf(victim, trace)).toEqual([`span of ${trace}`]);
+    expectRepaired(victim, whole, old);
+  });
+});
