@@ -128,7 +128,7 @@ export class EntryRepair {
     try {
       return await this.#options.log.readRange(first, last, bytesMax);
     } catch (error) {
-      if (error instanceof DamagedEntryError) this.#note(error.index, error.what);
+      if (error instanceof DamagedEntryError) this.meet(error.index, error.what);
       throw error;
     }
   }
@@ -157,8 +157,8 @@ export class EntryRepair {
     });
   }
 
-  /** A damaged entry was met. Its repair begins, unless it may still be replaced: then Raft takes care of it, or nobody. */
-  #note(index: LogIndex, reason: string): void {
+  /** A damaged entry was met. Its repair begins, unless it is not committed: then it may be replaced, by Raft alone. */
+  meet(index: LogIndex, reason: string): void {
     const { log, logger } = this.#options;
     const base = log.base?.position.index ?? Infinity;
     const isCommitted = index > base && index <= this.#standing.committed();
@@ -263,9 +263,9 @@ export class EntryRepair {
       const known = this.#standing.termAt(above);
       // Index and term name one entry in all logs. An old one that stands there again would name what was replaced.
       if (known === undefined || known === by) return hash;
-      this.#note(above, `it is of term ${by} instead of ${known}`);
+      this.meet(above, `it is of term ${by} instead of ${known}`);
     } catch (error) {
-      if (error instanceof DamagedEntryError) this.#note(error.index, error.what);
+      if (error instanceof DamagedEntryError) this.meet(error.index, error.what);
       // A disk that cannot be read is asked again; whoever has to stop for it does so without us.
       else if (!(error instanceof DiskError)) throw error;
     }
@@ -274,7 +274,8 @@ export class EntryRepair {
 
   /** The entry that a peer asks for, when it is intact here. One that asks for much waits for its next try. */
   async answer({ index, hash }: NamedEntry): Promise<Entry | null> {
-    if (this.#answering >= limits.repairsAtOnce) return null;
+    // A node whose disk was replaced is asked, too.
+    if (this.#options.log.base === null || this.#answering >= limits.repairsAtOnce) return null;
     this.#answering += 1;
     try {
       const [entry] = await this.tryReadRange(index, index, 0);

@@ -23,6 +23,7 @@ import { invariant, InvariantError } from './invariant.ts';
 import { baseKey, entriesEnd, entryKey } from './log-keys.ts';
 import type { OpenedLog } from './log-opening.ts';
 import { openEntries } from './log-opening.ts';
+import type { LogPromise } from './verified-tail.ts';
 import type { TermRun } from './term-runs.ts';
 import { findTermRuns } from './term-runs.ts';
 
@@ -48,12 +49,14 @@ export class NotInLogError extends Error {
 
 interface Options {
   readonly keyValue: KeyValue;
+  /** What the hard state beside the log says of it: committed entries inside are then kept as holes (docs/io-ordering.md). */
+  readonly promise?: LogPromise | null;
   readonly verifyBytes?: number;
   readonly cacheBytesMax?: number;
   readonly batchBytesMax?: number;
 }
 
-const nothingOpened: OpenedLog = { verifiedEnd: emptyLog, timeMs: 0, dropped: 0, reason: null };
+const nothingOpened: OpenedLog = { verifiedEnd: emptyLog, timeMs: 0, dropped: 0, reason: null, holes: [] };
 
 export class BlockLog {
   readonly #keyValue: KeyValue;
@@ -78,6 +81,7 @@ export class BlockLog {
   private constructor(options: Options) {
     this.#keyValue = options.keyValue;
     this.#options = {
+      promise: null,
       verifyBytes: limits.logVerifyBytes,
       cacheBytesMax: limits.entryCacheBytesMax,
       batchBytesMax: limits.logBatchBytesMax,
@@ -110,7 +114,7 @@ export class BlockLog {
       this.#opened = { ...nothingOpened, reason: error.message };
       return;
     }
-    this.#opened = await openEntries(this.#keyValue, this.#base, this.#options.verifyBytes);
+    this.#opened = await openEntries(this.#keyValue, { ...this.#options, base: this.#base });
     this.#last = this.#opened.verifiedEnd;
     this.#durable = this.#last;
     this.#written = this.#last.index;

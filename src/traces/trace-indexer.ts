@@ -11,7 +11,7 @@ import type { Platform } from '../platform/platform.ts';
 import { asIndex, type Entry, type LogIndex } from '../raft/core/types.ts';
 import { BlockReader } from '../store/block-reader.ts';
 import type { BlockLog } from '../store/block-log.ts';
-import { DamagedError } from '../store/damaged.ts';
+import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
 import type { Fingerprint } from '../store/fingerprint.ts';
 import { TraceIndex } from '../store/trace-index.ts';
 
@@ -163,6 +163,9 @@ export class TraceIndexer {
 async function madeFrom(log: BlockLog, index: TraceIndex): Promise<boolean> {
   const { flushed } = index;
   if (flushed === null) return true;
-  const position = await log.positionAt(flushed.applied).catch(() => null);
+  const position = await log.positionAt(flushed.applied).catch((error: unknown) =>
+    // A hole in the log is no reason to make the index again: what belongs there is known by its hash.
+    error instanceof DamagedEntryError ? log.nameOf(flushed.applied).catch(() => null) : null,
+  );
   return position?.hash === flushed.hash;
 }

@@ -123,7 +123,8 @@ export class TraceStore {
     const keyValue = await disk.openKeyValue('log');
     const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
     const { logVerifyBytes: verifyBytes } = options;
-    const log = await BlockLog.open({ keyValue, ...(verifyBytes === undefined ? {} : { verifyBytes }) });
+    const promise = hardState.state && { tail: hardState.state.promised, commit: hardState.state.commit };
+    const log = await BlockLog.open({ keyValue, promise, ...(verifyBytes === undefined ? {} : { verifyBytes }) });
     if (log.opened.reason !== null) {
       logger.warn(
         { dropped: log.opened.dropped, end: log.last.index },
@@ -273,6 +274,7 @@ export class TraceStore {
       forward: (to, term, payload) => transport.send(to, 'bulk', { kind: 'forward', term, payload }),
       fatal: (error) => this.#fatal(error),
     });
+    for (const { index: hole, reason } of this.#log.opened.holes) this.#entries.meet(hole, reason);
     this.#caughtUpTo = replica.status.commit;
     const ingest = new Ingest({
       clock: platform.clock,

@@ -1,6 +1,7 @@
 /** Damaged entries of one log, and the other nodes as a list of questions and whatever the test answers. */
 import { describe, expect, test } from 'vitest';
 import { limits } from '../../src/limits.ts';
+import { silentLogger } from '../../src/logger.ts';
 import {
   asIndex,
   asNodeId,
@@ -338,6 +339,24 @@ describe('a question of another node', () => {
     expect(stage.repair.damaged).toBe(1);
     stage.repair.close();
     expect(await answerOf(stage, 6, stage.entry(6).hash)).not.toBeNull();
+  });
+
+  test('is not answered by a node without a log, and does not stop it', async () => {
+    const stage = await staged();
+    stage.machine.crash('process');
+    stage.machine.disk.wipe();
+    const { disk } = stage.machine.platform;
+    const log = await stage.machine.tell(async () => BlockLog.open({ keyValue: await disk.openKeyValue('log') }));
+    const repair = new EntryRepair({
+      log,
+      clock: stage.machine.platform.clock,
+      logger: silentLogger,
+      peers: () => [],
+      ask: () => false,
+      fatal: (error) => (stage.failure = error),
+    });
+    expect(await repair.answer({ index: asIndex(5), hash: stage.entry(5).hash })).toBeNull();
+    expect(stage.failure).toBeNull();
   });
 
   test('waits for its next try while as many are being answered as may be', async () => {

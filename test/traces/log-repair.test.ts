@@ -13,9 +13,13 @@ interface Stage {
   readonly old: number;
 }
 
+/** Bytes of the log that are verified at open. With few, an old entry is met damaged when it is read; else it is a hole from the start. */
+const fewEntries = 600;
+const allEntries = 1e6;
+
 /** A cluster that holds twelve traces, each in an entry of its own, and in the flushed index of every node that runs. */
-async function twelveTraces({ lateFollower = false } = {}): Promise<Stage> {
-  const cluster = new StoreCluster();
+async function twelveTraces({ lateFollower = false, logVerifyBytes = fewEntries } = {}): Promise<Stage> {
+  const cluster = new StoreCluster({ logVerifyBytes });
   await cluster.start(...cluster.nodes);
   await cluster.settled();
   const { leader } = cluster;
@@ -29,9 +33,13 @@ async function twelveTraces({ lateFollower = false } = {}): Promise<Stage> {
   return { cluster, leader, followers: [one, two], old: entryOf.get(4) ?? 0 };
 }
 
+const flip = (node: ClusterNode, index: number): void => node.flipEntry(index);
+const lose = (node: ClusterNode, index: number): void => node.loseEntry(index);
 const damages = [
-  ['flipped', (node: ClusterNode, index: number) => node.flipEntry(index)],
-  ['lost', (node: ClusterNode, index: number) => node.loseEntry(index)],
+  ['below the verified tail, flipped', fewEntries, flip],
+  ['below the verified tail, lost', fewEntries, lose],
+  ['in the verified tail, flipped', allEntries, flip],
+  ['in the verified tail, lost', allEntries, lose],
 ] as const;
 
 function expectRepaired(node: ClusterNode, like: ClusterNode, index: number): void {
@@ -41,9 +49,9 @@ function expectRepaired(node: ClusterNode, like: ClusterNode, index: number): vo
   expect(node.failure).toBeNull();
 }
 
-describe.each(damages)('an old entry that is %s', (_, damage) => {
+describe.each(damages)('an old entry %s', (_, logVerifyBytes, damage) => {
   test.each(['follower', 'leader'] as const)('on the %s: a read there is answered whole', async (who) => {
-    const { cluster, leader, followers, old } = await twelveTraces();
+    const { cluster, leader, followers, old } = await twelveTraces({ logVerifyBytes });
     const victim = who === 'leader' ? leader : followers[0];
     victim.crash();
     damage(victim, old);
@@ -57,7 +65,7 @@ describe.each(damages)('an old entry that is %s', (_, damage) => {
   });
 
   test('on the one node that can lead: it does, and brings the others up once somebody has the entry', async () => {
-    const { cluster, leader, followers, old } = await twelveTraces({ lateFollower: true });
+    const { cluster, leader, followers, old } = await twelveTraces({ lateFollower: true, logVerifyBytes });
     const [third, late] = followers;
     leader.crash();
     third.crash();
@@ -78,7 +86,7 @@ describe.each(damages)('an old entry that is %s', (_, damage) => {
   });
 
   test('with nobody else there: a read ends with a clear sentence at its deadline, and heals when one returns', async () => {
-    const { cluster, leader, followers, old } = await twelveTraces();
+    const { cluster, leader, followers, old } = await twelveTraces({ logVerifyBytes });
     for (const node of cluster.nodes) node.crash();
     damage(leader, old);
     await cluster.start(leader);
@@ -171,5 +179,42 @@ describe('damage in many places', () => {
     await cluster.settled();
     for (const trace of traces) expect(await cluster.textsOf(victim, trace)).toEqual([`span of ${trace}`]);
     expectRepaired(victim, whole, old);
+  });
+});
+
+describe('damage in the verified tail', () => {
+  test('in the midst of it, and at its end: cut at the end alone, and all of it comes back', async () => {
+    const { cluster, followers, old } = await twelveTraces({ logVerifyBytes: allEntries });
+    const [victim, whole] = followers;
+    victim.crash();
+    const end = old + 8;
+    // The batch that held the newest entry is gone, and with it the promise: the hole is none, and the log ends below it.
+    for (const index of [old, end]) victim.loseEntry(index);
+    await cluster.start(victim);
+    expect(victim.store?.replicaStatus).toMatchObject({ last: old - 1, lostPromise: { index: end } });
+    await cluster.settled();
+    // What the others hold is applied before this disk has it.
+    await cluster.until(() => victim.store?.replicaStatus?.lostPromise === null);
+    expect(victim.entryOnDisk(old)).toBe(whole.entryOnDisk(old));
+    expect(victim.store?.logRepairs).toEqual({ damaged: 0, repaired: 0 });
+    expect(victim.store?.replicaStatus?.lostPromise).toBeNull();
+  });
+
+  test('where the index was flushed: it is not made again for that', async () => {
+    const { cluster, leader, followers, old } = await twelveTraces({ logVerifyBytes: allEntries });
+    const [victim, whole] = followers;
+    victim.crash();
+    // The flushed index of the victim ends at trace 12; entry 13 makes that the inside of its log.
+    const flushedAt = old + 8;
+    await cluster.write(leader, [13]);
+    await cluster.start(victim);
+    await cluster.until(() => victim.store?.replicaStatus?.last === flushedAt + 1);
+    await cluster.runFor(100);
+    victim.crash();
+    for (const index of [old, flushedAt]) victim.loseEntry(index);
+    await cluster.start(victim);
+    await cluster.until(() => victim.store?.logRepairs.repaired === 2);
+    for (const index of [old, flushedAt]) expectRepaired(victim, whole, index);
+    expect(victim.log.filter((line) => line.includes('the index is rebuilt'))).toEqual([]);
   });
 });

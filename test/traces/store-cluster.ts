@@ -12,9 +12,6 @@ import { exportOf, spansIn, traceIdOf } from '../store/exports.ts';
 
 const members = ['n1', 'n2', 'n3'].map(asNodeId);
 
-/** So little that all but the last few entries are read without having been verified at open. */
-const logVerifyBytes = 600;
-
 export class ClusterNode {
   readonly id: NodeId;
   readonly disk: SimDiskState;
@@ -55,7 +52,7 @@ export class ClusterNode {
       members: new Map(members.map((id) => [id, `${id}:4319`])),
       logger: { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') },
       indexFlushEntries: 1,
-      logVerifyBytes,
+      logVerifyBytes: this.#cluster.logVerifyBytes,
       fatal: (error) => (this.failure = error),
     });
   }
@@ -87,8 +84,12 @@ export class StoreCluster {
   /** Kinds of the messages that left, by sender. */
   readonly sent: string[] = [];
 
-  constructor(seed = 1) {
-    this.random = new SimRandom(seed);
+  /** The end of each log that is verified at open. */
+  readonly logVerifyBytes: number;
+
+  constructor({ logVerifyBytes }: { readonly logVerifyBytes: number }) {
+    this.logVerifyBytes = logVerifyBytes;
+    this.random = new SimRandom(1);
     this.network = new SimNetwork({
       scheduler: this.scheduler,
       random: this.random.fork('network'),
