@@ -23,7 +23,7 @@ import { Founder } from '../raft/founding.ts';
 import { Replica, type ReplicaStatus } from '../raft/replica.ts';
 import { BlockLog } from '../store/block-log.ts';
 import { BlockReader } from '../store/block-reader.ts';
-import { DamagedError } from '../store/damaged.ts';
+import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
 import { HardStateFile, hardStateSlots } from '../store/hard-state.ts';
 import type { Founding, Hello, PeerMessage, Transport } from '../transport/transport.ts';
 import { protocolVersion } from '../transport/transport.ts';
@@ -174,8 +174,9 @@ export class TraceStore {
   async #start(): Promise<void> {
     const { transport } = this.#options;
     await this.#finishFounding();
-    if (this.#belongs) await this.#startReplica();
-    else this.#founder = this.#newFounder();
+    const edge = this.#belongs ? await this.#damagedEdge() : null;
+    if (!this.#belongs) this.#founder = this.#newFounder();
+    else if (edge === null) await this.#startReplica();
     await transport.start(() => this.hello, {
       admit: (hello) => this.#peers.admit(hello, this.hello.clusterId),
       onUp: (hello) => this.#peerUp(hello),
@@ -183,7 +184,35 @@ export class TraceStore {
       onMessage: (hello, message) => this.#receive(hello, message),
       onRefused: (node, sentence) => this.#refused(node, sentence),
     });
+    if (edge !== null)
+      this.#founding = this.#startRepaired(edge).catch((error: unknown) => this.#fatal(errorOf(error)));
     this.#report();
+  }
+
+  /** A damaged entry without which nobody can say where a term begins: Raft cannot start before it is back. */
+  async #damagedEdge(): Promise<DamagedEntryError | null> {
+    try {
+      await this.#log.termRuns();
+      return null;
+    } catch (error) {
+      if (error instanceof DamagedEntryError) return error;
+      throw error;
+    }
+  }
+
+  /** Starts the replica once such entries are repaired. Peers answer for that without replicas of their own. */
+  async #startRepaired(edge: DamagedEntryError): Promise<void> {
+    const { state } = this.#hardState;
+    const promisedHere = state && (await this.#log.positionAt(state.promised.index).catch(() => null));
+    // Else the commit index does not speak of this log, and what belongs there is not known: the damage is an error.
+    if (state !== null && promisedHere?.hash === state.promised.hash && promisedHere.term === state.promised.term)
+      this.#entries.judgeBy({ committed: () => state.commit, termAt: () => undefined });
+    for (let next: DamagedEntryError | null = edge; next !== null; next = await this.#damagedEdge()) {
+      await this.#entries.read(next.index);
+    }
+    if (this.#stopped) return;
+    await this.#startReplica();
+    this.#options.transport.helloChanged();
   }
 
   /** Hard state and log name the same cluster, and its configuration lists this incarnation. */
@@ -444,8 +473,15 @@ export class TraceStore {
 
   #require(): Running {
     if (this.#stopped) throw new QuorateError('not-ready', 'this node is stopping: ask another one');
-    if (this.#running === null) throw new QuorateError('not-ready', this.#founder?.waiting ?? 'this node is starting');
+    if (this.#running === null) throw new QuorateError('not-ready', this.#waitingToStart);
     return this.#running;
+  }
+
+  get #waitingToStart(): string {
+    if (this.#founder !== null) return this.#founder.waiting;
+    return this.#entries.damaged > 0
+      ? 'fetching a damaged entry of the log from another node'
+      : 'this node is starting';
   }
 
   /** The replica alone; null until the cluster is founded. Cheap. */
@@ -465,7 +501,11 @@ export class TraceStore {
     const replica = running?.replica.status ?? null;
     const waiting = this.ready
       ? null
-      : (this.#founder?.waiting ?? (replica?.leader == null ? 'no leader' : 'bringing the index up to date'));
+      : running === null
+        ? this.#waitingToStart
+        : replica?.leader == null
+          ? 'no leader'
+          : 'bringing the index up to date';
     return {
       id: node,
       clusterId: this.#log.clusterId,

@@ -178,7 +178,9 @@ describe('the log ends below a fault', () => {
     const spoilt = (await Spoilt.of(chain(5))).lose(1);
     expect(seen(await spoilt.open(spoilt.promise(5, 5)))).toEqual({ ...cut, last: 0 });
     const flipped = (await Spoilt.of(chain(5))).flip(1);
-    expect(seen(await flipped.open(flipped.promise(5, 5)))).toEqual({ ...cut, last: 0 });
+    const log = await flipped.open(flipped.promise(5, 5));
+    expect(seen(log)).toEqual({ ...cut, last: 0 });
+    expect(log.opened.reason).toContain('entry 1 of the log is damaged, where a term may begin');
   });
 });
 

@@ -182,6 +182,63 @@ describe('damage in many places', () => {
   });
 });
 
+describe('damage where a term begins, below the verified tail', () => {
+  test('the node takes part once it has the entry back, and keeps its vote', async () => {
+    const { cluster, leader, followers, old } = await twelveTraces();
+    const [victim, whole] = followers;
+    victim.crash();
+    victim.flipEntry(1);
+    victim.loseEntry(2);
+    await cluster.start(victim);
+    expect(victim.store?.status).toMatchObject({ ready: false, replica: null });
+    await cluster.settled();
+    for (const index of [1, 2]) expectRepaired(victim, whole, index);
+    expect(victim.store?.replicaStatus).toMatchObject({ lostPromise: null, applied: old + 8 });
+    leader.crash();
+    await cluster.until(() => cluster.leader !== null);
+    await cluster.write(victim, [13]);
+    expect(await cluster.textsOf(victim, 13)).toEqual(['span of 13']);
+  });
+
+  test('on all nodes, each at another one: they give each other theirs before any of them takes part', async () => {
+    const { cluster, leader, followers, old } = await twelveTraces();
+    leader.crash();
+    await cluster.until(() => cluster.leader !== null);
+    await cluster.start(leader);
+    await cluster.settled();
+    const more = [13, 14, 15, 16, 17, 18];
+    await cluster.write(followers[0], more);
+    await cluster.settled();
+    await cluster.runFor(1_000);
+    const lastOfTerm = old + 8;
+    const edges = [1, lastOfTerm, lastOfTerm + 1];
+    for (const [at, node] of cluster.nodes.entries()) {
+      node.crash();
+      node.flipEntry(edges[at] ?? 0);
+    }
+    await cluster.start(...cluster.nodes);
+    expect(cluster.nodes.map(({ store }) => store?.replicaStatus)).toEqual([null, null, null]);
+    await cluster.settled();
+    for (const [at, node] of cluster.nodes.entries()) {
+      expectRepaired(node, cluster.nodes[(at + 1) % 3] as ClusterNode, edges[at] ?? 0);
+      for (const trace of [...traces, ...more])
+        expect(await cluster.textsOf(node, trace)).toEqual([`span of ${trace}`]);
+    }
+  });
+
+  test('waits for the others, says so, and can be stopped', async () => {
+    const { cluster, leader } = await twelveTraces();
+    for (const node of cluster.nodes) node.crash();
+    leader.flipEntry(1);
+    await cluster.start(leader);
+    await cluster.runFor(1_000);
+    expect(leader.store?.status.waiting).toBe('fetching a damaged entry of the log from another node');
+    await expect(cluster.read(leader, 1, 'stale')).rejects.toMatchObject({ code: 'not-ready' });
+    await cluster.scheduler.complete(leader.opened.close());
+    expect(leader.failure).toBeNull();
+  });
+});
+
 describe('damage in the verified tail', () => {
   test('in the midst of it, and at its end: cut at the end alone, and all of it comes back', async () => {
     const { cluster, followers, old } = await twelveTraces({ logVerifyBytes: allEntries });
