@@ -7,7 +7,7 @@ export const errorCodes = {
   unavailable: { http: 503, grpc: 14, retryable: true },
   /** This node cannot serve yet: it waits to be admitted, replays its log or rebuilds its index. */
   'not-ready': { http: 503, grpc: 14, retryable: true },
-  /** Stored bytes failed their checksum here; other nodes hold them. */
+  /** Stored bytes failed their checksum here, and not in an entry that the others can give back. */
   damaged: { http: 503, grpc: 14, retryable: true },
   overloaded: { http: 429, grpc: 8, retryable: true },
   'bad-request': { http: 400, grpc: 3, retryable: false },

@@ -103,6 +103,11 @@ export const limits = {
   /** The end of the log that is verified at open; at least all that LevelDB's write-ahead log can hold (protocol F3). */
   logVerifyBytes: 64 * MiB,
 
+  /** A damaged entry of the log that was asked for and has not come is asked for again, of the next node, after this long. */
+  repairRetryMs: 500,
+  /** Damaged entries asked for at a time; as many questions of others are answered at a time. */
+  repairsAtOnce: 4,
+
   /** Bytes queued towards one peer, per connection. */
   controlQueueBytesMax: 4 * MiB,
   bulkQueueBytesMax: 48 * MiB,
@@ -130,6 +135,8 @@ export const limits = {
   indexFlushMs: 15_000,
   /** Full windows of one flush; at this many it does not wait for the time to be up. Each stalls the loop for 0.7 ms. */
   indexFlushWindows: 8,
+  /** A rebuild of the index that failed, for want of space as a rule, is tried again after this long. */
+  indexRebuildRetryMs: 1_000,
 } as const;
 
 export type Limits = { readonly [Name in keyof typeof limits]: number };
@@ -186,3 +193,11 @@ assertOrdered(limits.frameBytesMax < limits.bulkQueueBytesMax, 'a message must f
 assertOrdered(limits.pingMs * 2 < limits.controlSilenceMs, 'one lost ping must not close a connection');
 assertOrdered(limits.writeDeadlineMs < limits.stopPatienceMs, 'a stop must let the writes in flight come to their end');
 assertOrdered(limits.forwardRetryMs * 4 < limits.writeDeadlineMs, 'a lost forward must be retried inside the deadline');
+assertOrdered(
+  limits.repairRetryMs * limits.votersMax < limits.readDeadlineMs,
+  'a read must live to see a damaged entry asked of every node',
+);
+assertOrdered(
+  limits.repairsAtOnce * limits.blockBytesMax < limits.bulkQueueBytesMax,
+  'the entries given to a node for its repairs must fit into a queue',
+);

@@ -1,7 +1,7 @@
 /** `/metrics` in Prometheus text. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Gauge } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge } from 'prom-client';
 import type { ApiOptions } from './api-options.ts';
 
 const samplingMs = 10;
@@ -34,6 +34,20 @@ export async function metricsRoutes(server: FastifyInstance, { store, intake, me
   gauge('quorate_recovering', '1 while the node lacks log entries that it once promised.', () =>
     store.status.replica?.lostPromise == null ? 0 : 1,
   );
+  gauge(
+    'quorate_log_entries_damaged',
+    'Damaged log entries met and not yet repaired from another node.',
+    () => store.logRepairs.damaged,
+  );
+  new Counter({
+    name: 'quorate_log_entries_repaired_total',
+    help: 'Damaged log entries repaired from another node.',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(store.logRepairs.repaired);
+    },
+  });
   gauge('quorate_admitted_bytes', 'Bytes of all requests being read, inflated and built.', () => intake.admittedBytes);
   server.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
   server.addHook('onClose', async () => {

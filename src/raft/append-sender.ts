@@ -8,12 +8,15 @@
 import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import type { BlockLog } from '../store/block-log.ts';
+import { DamagedEntryError } from '../store/damaged.ts';
 import { invariant } from './core/invariant.ts';
 import type { Append, AppendRange } from './core/message.ts';
 import { asIndex, type Entry, type ReplicaId, type Term } from './core/types.ts';
+import type { EntryRepair } from './entry-repair.ts';
 
 export interface AppendSenderOptions {
-  readonly log: BlockLog;
+  readonly log: Pick<BlockLog, 'cached'>;
+  readonly entries: Pick<EntryRepair, 'tryReadRange' | 'waitingFor'>;
   readonly logger: Logger;
   readonly stillLeads: (term: Term) => boolean;
   readonly send: (message: Append) => void;
@@ -59,7 +62,11 @@ export class AppendSender {
         if (!this.#options.stillLeads(range.term)) return;
         const entries =
           this.#cached(rest) ??
-          (await this.#options.log.readRange(asIndex(rest.previousIndex + 1), rest.lastIndex, limits.appendBytesMax));
+          (await this.#options.entries.tryReadRange(
+            asIndex(rest.previousIndex + 1),
+            rest.lastIndex,
+            limits.appendBytesMax,
+          ));
         if (!this.#options.stillLeads(range.term)) return;
         this.#emit(rest, entries);
         const last = entries.at(-1);
@@ -67,10 +74,13 @@ export class AppendSender {
         rest = { ...rest, previousIndex: last.index, previousTerm: last.term };
       } while (rest.previousIndex < rest.lastIndex);
     } catch (error) {
-      this.#options.logger.error(
-        { peer: range.to, from: rest.previousIndex + 1, error: String(error) },
-        'cannot read entries for a follower',
-      );
+      // Under repair: the core asks again with the next heartbeats, and nothing is queued up here meanwhile.
+      if (!(error instanceof DamagedEntryError) || this.#options.entries.waitingFor(error.index) === null) {
+        this.#options.logger.error(
+          { peer: range.to, from: rest.previousIndex + 1, error: String(error) },
+          'cannot read entries for a follower',
+        );
+      }
       this.#options.failed(range.to);
     }
   }

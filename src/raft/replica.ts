@@ -35,6 +35,7 @@ import {
   type ReplicaId,
   type Term,
 } from './core/types.ts';
+import type { EntryRepair } from './entry-repair.ts';
 import { Proposals, type ProposalOutcome } from './proposals.ts';
 import { ReadGate } from './read-gate.ts';
 
@@ -46,6 +47,8 @@ export interface ReplicaOptions {
   readonly executor: Executor;
   readonly logger: Logger;
   readonly log: BlockLog;
+  /** Reads of the log that wait for what is damaged. Closed by its owner when the replica stops. */
+  readonly entries: EntryRepair;
   readonly hardState: HardStateFile;
   /** The last index that `apply` has seen in an earlier life; the replica goes on after it. */
   readonly applied: LogIndex;
@@ -103,8 +106,10 @@ export class Replica {
     this.#core = core;
     this.#applied = options.applied;
     this.#durableTail = options.log.last;
+    options.entries.judgeBy({ committed: () => core.commit, termAt: (index) => core.termAt(index) });
     this.#sender = new AppendSender({
       log: options.log,
+      entries: options.entries,
       logger: options.logger,
       stillLeads: (term) => !this.#stopped && core.role === 'leader' && core.term === term,
       send: (message) => options.send(nodeIdOf(message.to), message),
@@ -238,6 +243,8 @@ export class Replica {
   }
 
   #readUnavailable(): QuorateError {
+    const damage = this.#options.entries.waitingFor(asIndex(this.#applied + 1));
+    if (damage !== null) return damage;
     const why =
       this.#core.leader === null ? 'no majority of the cluster is reachable' : 'no majority confirmed the read in time';
     return new QuorateError('unavailable', `${why}: ask again, or with consistency=stale for what this node has`);
@@ -407,11 +414,11 @@ export class Replica {
   }
 
   async #applyCommitted(): Promise<void> {
-    const { log, executor } = this.#options;
+    const { log, entries: reader, executor } = this.#options;
     while (this.#applied < this.#core.commit && !this.#stopped) {
       const first = asIndex(this.#applied + 1);
       const last = asIndex(Math.min(this.#core.commit, this.#applied + limits.appendEntriesMax));
-      const entries = log.cached(first, last) ?? (await log.readRange(first, last, limits.appendBytesMax));
+      const entries = log.cached(first, last) ?? (await reader.readRange(first, last, limits.appendBytesMax));
       if (this.#stopped) return;
       for (const entry of entries) this.#apply(entry);
       this.#reads.appliedTo(this.#applied);

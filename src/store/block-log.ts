@@ -7,21 +7,23 @@
  *   of their staging, none lost and none overtaken, also when an end is cut off, grown and cut again while a write
  *   is under way (bug E9). `written` is how far both agree.
  * - A write error is final: every later call fails, nothing is tried again (protocol A5).
- * - A missing or damaged entry inside the log is a `DamagedError`, never an empty answer.
+ * - A missing or damaged entry inside the log is a `DamagedEntryError`, never an empty answer; `repair` puts it back.
  */
 import { limits } from '../limits.ts';
+import { DiskError } from '../platform/disk-error.ts';
 import type { KeyValue, KeyValueOperation } from '../platform/key-value.ts';
-import type { Configuration, Entry, LogIndex, LogPosition, Term } from '../raft/core/types.ts';
+import type { Configuration, Entry, EntryHash, LogIndex, LogPosition, Term } from '../raft/core/types.ts';
 import { asIndex, emptyLog } from '../raft/core/types.ts';
 import type { BaseRecord } from './base-record.ts';
 import { decodeBaseRecord, encodeBaseRecord } from './base-record.ts';
-import { DamagedError } from './damaged.ts';
-import { decodeEntry, encodeEntry, entryOverheadBytes, positionOf } from './entry.ts';
+import { DamagedEntryError, DamagedError } from './damaged.ts';
+import { decodeEntry, encodeEntry, entryOverheadBytes, positionOf, verifyEntry } from './entry.ts';
 import { EntryCache } from './entry-cache.ts';
 import { invariant, InvariantError } from './invariant.ts';
 import { baseKey, entriesEnd, entryKey } from './log-keys.ts';
 import type { OpenedLog } from './log-opening.ts';
-import { openEntries } from './log-opening.ts';
+import { deleteEntriesAbove, openEntries } from './log-opening.ts';
+import type { LogPromise } from './verified-tail.ts';
 import type { TermRun } from './term-runs.ts';
 import { findTermRuns } from './term-runs.ts';
 
@@ -47,12 +49,14 @@ export class NotInLogError extends Error {
 
 interface Options {
   readonly keyValue: KeyValue;
+  /** What the hard state beside the log says of it: committed entries inside are then kept as holes (docs/io-ordering.md). */
+  readonly promise?: LogPromise | null;
   readonly verifyBytes?: number;
   readonly cacheBytesMax?: number;
   readonly batchBytesMax?: number;
 }
 
-const nothingOpened: OpenedLog = { verifiedEnd: emptyLog, timeMs: 0, dropped: 0, reason: null };
+const nothingOpened: OpenedLog = { verifiedEnd: emptyLog, timeMs: 0, dropped: 0, reason: null, holes: [] };
 
 export class BlockLog {
   readonly #keyValue: KeyValue;
@@ -68,6 +72,8 @@ export class BlockLog {
   #staged: StagedWrite[] = [];
   #stagedBytes = 0;
   #flushing = false;
+  /** The entry that `repair` is putting back. */
+  #repairing: LogIndex | null = null;
   /** Grows with every truncation: a disk read that saw it change is done again. */
   #truncations = 0;
   #failure: Error | null = null;
@@ -75,6 +81,7 @@ export class BlockLog {
   private constructor(options: Options) {
     this.#keyValue = options.keyValue;
     this.#options = {
+      promise: null,
       verifyBytes: limits.logVerifyBytes,
       cacheBytesMax: limits.entryCacheBytesMax,
       batchBytesMax: limits.logBatchBytesMax,
@@ -107,7 +114,7 @@ export class BlockLog {
       this.#opened = { ...nothingOpened, reason: error.message };
       return;
     }
-    this.#opened = await openEntries(this.#keyValue, this.#base, this.#options.verifyBytes);
+    this.#opened = await openEntries(this.#keyValue, { ...this.#options, base: this.#base });
     this.#last = this.#opened.verifiedEnd;
     this.#durable = this.#last;
     this.#written = this.#last.index;
@@ -124,6 +131,15 @@ export class BlockLog {
     invariant(this.#base === null, 'a log is founded once');
     const base: BaseRecord = { ...founding, position: emptyLog, timeMs: 0 };
     await this.#write([{ type: 'put', key: baseKey, value: encodeBaseRecord(base) }]);
+    await this.#open();
+  }
+
+  /** Ends the log below `index`, synced, and opens it anew. Only before anything is staged. */
+  async cutFrom(index: LogIndex): Promise<void> {
+    this.#assertUsable();
+    this.#assertInLog(index);
+    invariant(!this.#flushing && this.#durable.index === this.#last.index, 'a log is cut before it is used');
+    await deleteEntriesAbove(this.#keyValue, index - 1);
     await this.#open();
   }
 
@@ -177,6 +193,7 @@ export class BlockLog {
         `${truncateFrom} is not in the log`,
       );
       invariant(first.index === truncateFrom, 'a truncation comes with the entry that conflicts');
+      invariant(truncateFrom > (this.#repairing ?? 0), 'an entry under repair is committed and never truncated');
       this.#truncate(truncateFrom, first);
     }
     for (const entry of entries) {
@@ -284,11 +301,28 @@ export class BlockLog {
       );
       return;
     }
-    const before = await this.#positionOnDisk(asIndex(first.index - 1));
-    if (before.hash !== first.previousHash) {
+    const before = await this.#hashOnDisk(asIndex(first.index - 1));
+    if (before !== null && before !== first.previousHash) {
       throw new InvariantError(
-        `entry ${first.index} does not chain to this node's entry ${before.index}: the logs diverged`,
+        `entry ${first.index} does not chain to this node's entry ${first.index - 1}: the logs diverged`,
       );
+    }
+  }
+
+  /** The hash of the entry at `index`, also where it is damaged: the one above it names it. null when both are. */
+  async #hashOnDisk(index: LogIndex): Promise<EntryHash | null> {
+    const base = this.#assertFounded();
+    if (index === base.position.index) return base.position.hash;
+    try {
+      return (await this.#entryOnDisk(index)).hash;
+    } catch (error) {
+      if (!(error instanceof DamagedEntryError)) throw error;
+    }
+    try {
+      return (await this.#entryOnDisk(asIndex(index + 1))).previousHash;
+    } catch (error) {
+      if (!(error instanceof DamagedEntryError)) throw error;
+      return null;
     }
   }
 
@@ -323,7 +357,7 @@ export class BlockLog {
     return entries;
   }
 
-  /** The entry at `index`. Rejects with `NotInLogError` or `DamagedError`. */
+  /** The entry at `index`. Rejects with `NotInLogError` or `DamagedEntryError`. */
   async read(index: LogIndex): Promise<Entry> {
     const [entry] = await this.readRange(index, index, 0);
     invariant(entry !== undefined, 'a range has at least one entry');
@@ -331,8 +365,8 @@ export class BlockLog {
   }
 
   /**
-   * Consecutive entries from `first` up to `last`, as many as `bytesMax` of payload allow but at least one.
-   * Rejects with `NotInLogError` when `first` is outside the log, and with `DamagedError`.
+   * Consecutive entries from `first` up to `last`, as many as `bytesMax` of payload allow and as are before a damaged one, but
+   * at least one. Rejects with `NotInLogError` when `first` is outside the log, and with `DamagedEntryError`.
    */
   async readRange(first: LogIndex, last: LogIndex, bytesMax: number): Promise<Entry[]> {
     for (;;) {
@@ -348,14 +382,19 @@ export class BlockLog {
     const truncations = this.#truncations;
     const entries: Entry[] = [];
     let bytes = 0;
+    const damage = (error: unknown): 'damaged' => {
+      if (entries.length === 0 || !(error instanceof DamagedEntryError)) throw error;
+      return 'damaged';
+    };
     for (let index = first; index <= last; index += 1) {
-      const entry = this.#cache.get(asIndex(index)) ?? (await this.#readDisk(asIndex(index)));
+      const entry = this.#cache.get(asIndex(index)) ?? (await this.#readDisk(asIndex(index)).catch(damage));
+      if (entry === 'damaged') break;
       if (truncations !== this.#truncations || entry === null) return entries;
       const before = entries.at(-1);
       if (before !== undefined) {
         if (bytes + entry.payload.length > bytesMax) break;
         if (entry.previousHash !== before.hash) {
-          throw new DamagedError(`entry ${index} of the log`, `it does not follow entry ${index - 1}`);
+          throw new DamagedEntryError(before.index, `entry ${index} does not follow it`);
         }
       }
       entries.push(entry);
@@ -367,18 +406,57 @@ export class BlockLog {
   /** The entry on disk; null when it was truncated while it was read. */
   async #readDisk(index: LogIndex): Promise<Entry | null> {
     const truncations = this.#truncations;
-    const record = await this.#keyValue.get(entryKey(index));
-    if (truncations !== this.#truncations) return null;
-    if (record === undefined) throw new DamagedError(`entry ${index} of the log`, 'it is missing');
-    return decodeEntry(record, index);
+    const record = await this.#recordOf(index);
+    return truncations === this.#truncations ? entryIn(index, record) : null;
   }
 
-  async #positionOnDisk(index: LogIndex): Promise<LogPosition> {
-    const base = this.#assertFounded();
-    if (index === base.position.index) return base.position;
-    const record = await this.#keyValue.get(entryKey(index));
-    if (record === undefined) throw new DamagedError(`entry ${index} of the log`, 'it is missing');
-    return positionOf(decodeEntry(record, index));
+  /**
+   * What the entry at `index` must be, by the one above it: its hash, and the term of the one that says so. At the end of
+   * the log, what was verified or written there. Rejects with `NotInLogError`, or `DamagedEntryError` of the one above.
+   */
+  async nameOf(index: LogIndex): Promise<{ readonly hash: EntryHash; readonly by: Term }> {
+    this.#assertInLog(index);
+    if (index === this.#last.index) return { hash: this.#last.hash, by: this.#last.term };
+    const above = await this.read(asIndex(index + 1));
+    return { hash: above.previousHash, by: above.term };
+  }
+
+  /**
+   * Puts back an entry that the disk lost or altered, synced (protocol A4). Only for a committed one, one at a time: then no
+   * truncation can reach it, and `flush` goes on beside it with other keys. Rejects with an `InvariantError`, before
+   * anything is written, unless it is durable here, above the base, and the very entry that the one above it names.
+   */
+  async repair(entry: Entry): Promise<void> {
+    this.#assertUsable();
+    const { index } = entry;
+    invariant(this.#repairing === null, 'one entry is repaired at a time');
+    invariant(
+      index > this.#assertFounded().position.index && index <= this.#written,
+      `entry ${index} is not in the durable log`,
+    );
+    this.#repairing = index;
+    try {
+      verifyEntry(entry);
+      const { hash } = await this.nameOf(index);
+      invariant(entry.hash === hash, `entry ${index} is not the one that the log names`);
+      this.#assertUsable();
+      await this.#write([{ type: 'put', key: entryKey(index), value: encodeEntry(entry) }]);
+    } finally {
+      this.#repairing = null;
+    }
+  }
+
+  async #entryOnDisk(index: LogIndex): Promise<Entry> {
+    return entryIn(index, await this.#recordOf(index));
+  }
+
+  async #recordOf(index: LogIndex): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#keyValue.get(entryKey(index));
+    } catch (error) {
+      if (!(error instanceof DiskError) || error.code !== 'damaged') throw error;
+      throw new DamagedEntryError(index, error.message, { cause: error });
+    }
   }
 
   /** Term and hash at `index`, the base included; null outside the log. Rejects with `DamagedError`. */
@@ -420,6 +498,17 @@ export class BlockLog {
     const base = this.#assertFounded().position.index;
     if (index > base && index <= this.#last.index) return;
     throw new NotInLogError(`entry ${index} is not in the log, which holds ${base + 1} to ${this.#last.index}`);
+  }
+}
+
+/** The entry of a record that was read for `index`. Throws `DamagedEntryError`. */
+function entryIn(index: LogIndex, record: Uint8Array | undefined): Entry {
+  if (record === undefined) throw new DamagedEntryError(index, 'it is missing');
+  try {
+    return decodeEntry(record, index);
+  } catch (error) {
+    if (!(error instanceof DamagedError)) throw error;
+    throw new DamagedEntryError(index, error.what, { cause: error });
   }
 }
 

@@ -1,4 +1,5 @@
 /** The two ways in which stored bytes cannot be used. Neither is ever mistaken for absence, nor for the other. */
+import type { LogIndex } from '../raft/core/types.ts';
 
 /** Bytes that are not what was written: a checksum, a length, a hash or a whole record does not fit. */
 export class DamagedError extends Error {
@@ -12,6 +13,16 @@ export class DamagedError extends Error {
     super(`${where} is damaged: ${what}`, options);
     this.where = where;
     this.what = what;
+  }
+}
+
+/** An entry inside the log, by its index: another node may have it (protocol A4). */
+export class DamagedEntryError extends DamagedError {
+  readonly index: LogIndex;
+
+  constructor(index: LogIndex, what: string, options?: ErrorOptions) {
+    super(`entry ${index} of the log`, what, options);
+    this.index = index;
   }
 }
 

@@ -1,15 +1,16 @@
 /**
  * Finding the end of a log on disk (protocol F3). LevelDB forgets and flips without an error, so the tail is read and checked:
- * checksum, index, both hashes, the chain and the absence of gaps. The log ends before the first entry of the tail that fails;
- * what lies behind it is deleted, synced, and reported. The rest of the log is checked when it is read.
+ * checksum, index, both hashes, the chain and the absence of gaps. What of it is believed, `VerifiedTail` decides; what lies
+ * behind its end is deleted, synced, and reported. The rest of the log is checked when it is read.
  */
 import type { KeyValue } from '../platform/key-value.ts';
-import type { Entry, EntryHash, LogPosition } from '../raft/core/types.ts';
+import type { Entry, LogIndex, LogPosition } from '../raft/core/types.ts';
 import { asIndex } from '../raft/core/types.ts';
 import type { BaseRecord } from './base-record.ts';
 import { DamagedError } from './damaged.ts';
 import { decodeEntry, faultOf, positionOf } from './entry.ts';
 import { entriesEnd, entryKey, indexOfKey } from './log-keys.ts';
+import { type Hole, type LogPromise, VerifiedTail } from './verified-tail.ts';
 
 export interface OpenedLog {
   /** The last entry of the verified log; the base when it holds none. */
@@ -20,6 +21,15 @@ export interface OpenedLog {
   readonly dropped: number;
   /** What was wrong with the first of them, or null. */
   readonly reason: string | null;
+  /** Committed entries inside the log that are damaged or missing, highest first. */
+  readonly holes: readonly Hole[];
+}
+
+export interface Opening {
+  readonly base: BaseRecord;
+  /** What the hard state says; without it a fault of the tail always ends the log. */
+  readonly promise: LogPromise | null;
+  readonly verifyBytes: number;
 }
 
 const readBytesTarget = 4 * 1024 * 1024;
@@ -30,62 +40,45 @@ const deletesMax = 10_000;
  * Verifies the last `verifyBytes` of the entries above the base, and as much again below every fault found there.
  * Throws `UnsupportedFormatError` at an entry of a newer version; then nothing is deleted.
  */
-export async function openEntries(keyValue: KeyValue, base: BaseRecord, verifyBytes: number): Promise<OpenedLog> {
-  let end: Entry | null = null;
-  let reason: string | null = null;
-  /** The entry verified last, the one above the next to be read; null at the end and above a fault. */
-  let above: Entry | null = null;
+export async function openEntries(keyValue: KeyValue, { base, promise, verifyBytes }: Opening): Promise<OpenedLog> {
+  const tail = new VerifiedTail(base.position, promise);
   let verified = 0;
   let reachedBase = true;
-
-  const fail = (sentence: string): void => {
-    reason = sentence;
-    end = null;
-    above = null;
-    verified = 0;
-  };
   for await (const [key, value] of entriesBackwards(keyValue, base)) {
     if (verified >= verifyBytes) {
       reachedBase = false;
       break;
     }
-    const entry = tryDecode(key, value);
-    if (typeof entry === 'string') {
-      fail(entry);
-      continue;
-    }
-    if (above !== null) checkFollows(entry, above, fail);
-    end ??= entry;
-    above = entry;
-    verified += value.length;
+    const at = indexOfKey(key);
+    const index = at === null ? null : asIndex(at);
+    const found = tryDecode(index, value);
+    if (!tail.take(index, found)) verified = 0;
+    if (!('fault' in found)) verified += value.length;
   }
-  if (above !== null && reachedBase) checkFollows(base.position, above, fail);
+  if (reachedBase) tail.reachedBase();
 
+  const { end, reason, holes, strangers } = tail;
   const verifiedEnd = end === null ? base.position : positionOf(end);
   const timeMs = end === null ? base.timeMs : end.timeMs;
-  const dropped = await deleteEntriesAbove(keyValue, verifiedEnd.index);
-  return { verifiedEnd, timeMs, dropped, reason };
-}
-
-/** Reports through `fail` when `above` is not the entry that follows `below`. */
-function checkFollows(below: { index: number; hash: EntryHash }, above: Entry, fail: (sentence: string) => void): void {
-  if (above.index !== below.index + 1) {
-    fail(`entry ${below.index + 1} of the log is missing`);
-  } else if (above.previousHash !== below.hash) {
-    fail(`entry ${above.index} of the log does not follow entry ${below.index}: the hash chain is broken`);
+  if (strangers.length > 0) {
+    await keyValue.batch(
+      strangers.map((index) => ({ type: 'del', key: entryKey(index) })),
+      { sync: true },
+    );
   }
+  const dropped = await deleteEntriesAbove(keyValue, verifiedEnd.index);
+  return { verifiedEnd, timeMs, dropped, reason, holes };
 }
 
 /** The verified entry, or what is wrong with it. */
-function tryDecode(key: Uint8Array, value: Uint8Array): Entry | string {
-  const index = indexOfKey(key);
-  if (index === null) return 'a key of the log is damaged';
+function tryDecode(index: LogIndex | null, value: Uint8Array): Entry | { readonly fault: string } {
+  if (index === null) return { fault: 'its key is damaged' };
   try {
-    const entry = decodeEntry(value, asIndex(index));
+    const entry = decodeEntry(value, index);
     const fault = faultOf(entry);
-    return fault === null ? entry : `entry ${index} of the log is damaged: ${fault}`;
+    return fault === null ? entry : { fault };
   } catch (error) {
-    if (error instanceof DamagedError) return error.message;
+    if (error instanceof DamagedError) return { fault: error.what };
     throw error;
   }
 }
@@ -107,7 +100,7 @@ async function* entriesBackwards(keyValue: KeyValue, base: BaseRecord): AsyncGen
 }
 
 /** From the top down: a crash in between leaves no gap that was not there. */
-async function deleteEntriesAbove(keyValue: KeyValue, end: number): Promise<number> {
+export async function deleteEntriesAbove(keyValue: KeyValue, end: number): Promise<number> {
   let dropped = 0;
   for (;;) {
     const keys = await keyValue.keys({ gte: entryKey(end + 1), lt: entriesEnd, reverse: true, limit: deletesMax });

@@ -159,10 +159,15 @@ export class TraceIndex {
     for (;;) {
       const keys = await store.keys({ gte: firstKey, lt: keysEnd, reverse: true, limit: deletesMax });
       if (keys.length === 0) break;
-      await store.batch(
-        keys.map((key) => ({ type: 'del', key })),
-        { sync: true },
-      );
+      try {
+        await store.batch(
+          keys.map((key) => ({ type: 'del', key })),
+          { sync: true },
+        );
+      } catch (error) {
+        this.#writeFailed = true;
+        throw error;
+      }
     }
     this.#windows = [];
     this.#firstWindow = 0;

@@ -7,17 +7,20 @@
 import { errorOf, QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
+import { DiskError } from '../platform/disk-error.ts';
 import type { Platform } from '../platform/platform.ts';
 import { asIndex, type Entry, type LogIndex } from '../raft/core/types.ts';
 import { BlockReader } from '../store/block-reader.ts';
 import type { BlockLog } from '../store/block-log.ts';
-import { DamagedError } from '../store/damaged.ts';
+import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
 import type { Fingerprint } from '../store/fingerprint.ts';
 import { TraceIndex } from '../store/trace-index.ts';
 
 export interface TraceIndexerOptions {
   readonly platform: Platform;
   readonly log: BlockLog;
+  /** What the index is rebuilt from: waits for what is damaged. */
+  readonly entries: Pick<BlockLog, 'readRange'>;
   readonly logger: Logger;
   readonly incarnation: string;
   /** Entries after which the index is flushed. */
@@ -31,11 +34,12 @@ export class TraceIndexer {
   #applied: LogIndex;
   #rebuilding: Promise<void> | null = null;
   #stopped = false;
+  #endPause: () => void = () => undefined;
 
-  private constructor(options: TraceIndexerOptions, index: TraceIndex) {
+  private constructor(options: TraceIndexerOptions, index: TraceIndex, applied: LogIndex) {
     this.#options = options;
     this.#index = index;
-    this.#applied = index.applied;
+    this.#applied = applied;
   }
 
   /** Opens the index of this log; empty when the one found is another log's or damaged. The caller applies what it lacks. */
@@ -52,11 +56,17 @@ export class TraceIndexer {
       ...(flushEntries === undefined ? {} : { flushEntries }),
     });
     const fault = index.damaged ?? ((await madeFrom(log, index)) ? null : 'it was made from another log');
-    if (fault !== null) {
-      logger.warn({}, `the index is rebuilt from the log: ${fault}`);
+    if (fault === null) return new TraceIndexer(options, index, index.applied);
+    try {
       await index.reset({ applied: position.index, hash: position.hash });
+      logger.warn({}, `the index is rebuilt from the log: ${fault}`);
+      return new TraceIndexer(options, index, index.applied);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      const indexer = new TraceIndexer(options, index, position.index);
+      indexer.#rebuild(fault);
+      return indexer;
     }
-    return new TraceIndexer(options, index);
   }
 
   /** The last committed entry taken in. */
@@ -99,23 +109,47 @@ export class TraceIndexer {
   #rebuild(fault: string): void {
     if (this.#rebuilding !== null || this.#stopped) return;
     this.#options.logger.warn({}, `the index is rebuilt from the log: ${fault}`);
-    // After a failure it stays set: nothing may be added to what is left of the index, or answered from it.
-    this.#rebuilding = this.#replay().catch((error: unknown) =>
-      this.#options.logger.error(
-        { error: errorOf(error).message },
-        'the index could not be rebuilt; restart this node',
-      ),
-    );
+    this.#rebuilding = this.#rebuildInTheEnd();
+  }
+
+  /** Until it is done nothing is answered. A disk without space is no reason to give up: some day it has some (protocol A5). */
+  async #rebuildInTheEnd(): Promise<void> {
+    let told = false;
+    while (!this.#stopped) {
+      try {
+        await this.#replay();
+        return;
+      } catch (error) {
+        if (this.#stopped) return;
+        if (!told)
+          this.#options.logger.error(
+            { error: errorOf(error).message },
+            'the index could not be rebuilt; it is tried again until it can',
+          );
+        told = true;
+      }
+      await this.#pause();
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#options.platform.clock.after(limits.indexRebuildRetryMs, resolve);
+      this.#endPause = () => {
+        cancel();
+        resolve();
+      };
+    });
   }
 
   async #replay(): Promise<void> {
-    const { log, platform } = this.#options;
+    const { log, entries: reader, platform } = this.#options;
     const base = log.base?.position;
     if (base === undefined) return;
     await this.#index.settled();
     await this.#index.reset({ applied: base.index, hash: base.hash });
     while (this.#index.applied < this.#applied && !this.#stopped) {
-      const entries = await log.readRange(asIndex(this.#index.applied + 1), this.#applied, limits.appendBytesMax);
+      const entries = await reader.readRange(asIndex(this.#index.applied + 1), this.#applied, limits.appendBytesMax);
       for (const entry of entries) this.#add(entry);
       // A flush that fails costs memory, here too.
       await this.#index.maybeFlush().catch(() => false);
@@ -138,8 +172,14 @@ export class TraceIndexer {
     }
   }
 
-  async close(): Promise<void> {
+  /** A rebuild that waits for an entry is given up. */
+  stop(): void {
     this.#stopped = true;
+    this.#endPause();
+  }
+
+  async close(): Promise<void> {
+    this.stop();
     await this.#rebuilding;
     try {
       await this.#index.close();
@@ -155,6 +195,9 @@ export class TraceIndexer {
 async function madeFrom(log: BlockLog, index: TraceIndex): Promise<boolean> {
   const { flushed } = index;
   if (flushed === null) return true;
-  const position = await log.positionAt(flushed.applied).catch(() => null);
+  const position = await log.positionAt(flushed.applied).catch((error: unknown) =>
+    // A hole in the log is no reason to make the index again: what belongs there is known by its hash.
+    error instanceof DamagedEntryError ? log.nameOf(flushed.applied).catch(() => null) : null,
+  );
   return position?.hash === flushed.hash;
 }

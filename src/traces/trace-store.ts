@@ -18,11 +18,12 @@ import {
   type ReplicaId,
   replicaIdOf,
 } from '../raft/core/types.ts';
+import { EntryRepair, type NamedEntry } from '../raft/entry-repair.ts';
 import { Founder } from '../raft/founding.ts';
 import { Replica, type ReplicaStatus } from '../raft/replica.ts';
 import { BlockLog } from '../store/block-log.ts';
 import { BlockReader } from '../store/block-reader.ts';
-import { DamagedError } from '../store/damaged.ts';
+import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
 import { HardStateFile, hardStateSlots } from '../store/hard-state.ts';
 import type { Founding, Hello, PeerMessage, Transport } from '../transport/transport.ts';
 import { protocolVersion } from '../transport/transport.ts';
@@ -52,6 +53,8 @@ export interface TraceStoreOptions {
   readonly indexFlushEntries?: number;
   /** Raw span bytes after which a block is closed; see limits. */
   readonly blockRawBytesTarget?: number;
+  /** The end of the log that is verified at open; see limits. */
+  readonly logVerifyBytes?: number;
   /** The node must stop; called at most once. */
   readonly fatal: (error: Error) => void;
 }
@@ -75,6 +78,7 @@ interface Running {
 
 /** Often enough that a status page is not behind what the others already know. */
 const reportEveryMs = 250;
+const lookupGraceMs = 50;
 
 export class TraceStore {
   readonly #options: TraceStoreOptions;
@@ -84,6 +88,7 @@ export class TraceStore {
   readonly #self: ReplicaId;
   readonly #boot: string;
   readonly #peers: Peers;
+  readonly #entries: EntryRepair;
   readonly #largeLookups: LargeLookups;
   #founder: Founder | null = null;
   /** Under way, or done. */
@@ -100,7 +105,15 @@ export class TraceStore {
     this.#hardState = hardState;
     this.#self = replicaIdOf(options.node, incarnation);
     this.#boot = hex(options.platform.random.bytes(16));
-    const { platform, logger, members } = options;
+    const { platform, logger, members, transport } = options;
+    this.#entries = new EntryRepair({
+      log,
+      clock: platform.clock,
+      logger,
+      peers: () => [...members.keys()].filter((node) => node !== options.node),
+      ask: (peer, wanted) => transport.send(peer, 'control', { kind: 'fetch', ...wanted }),
+      fatal: (error) => this.#fatal(error),
+    });
     this.#largeLookups = new LargeLookups({ clock: platform.clock, atOnce: limits.largeLookupsAtOnce });
     this.#peers = new Peers({ clock: platform.clock, logger, members: new Set(members.keys()) });
   }
@@ -112,7 +125,9 @@ export class TraceStore {
     // The log first: its lock keeps a second process out before anything is written.
     const keyValue = await disk.openKeyValue('log');
     const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
-    const log = await BlockLog.open({ keyValue });
+    const { logVerifyBytes: verifyBytes } = options;
+    const promise = hardState.state && { tail: hardState.state.promised, commit: hardState.state.commit };
+    const log = await BlockLog.open({ keyValue, promise, ...(verifyBytes === undefined ? {} : { verifyBytes }) });
     if (log.opened.reason !== null) {
       logger.warn(
         { dropped: log.opened.dropped, end: log.last.index },
@@ -162,8 +177,9 @@ export class TraceStore {
   async #start(): Promise<void> {
     const { transport } = this.#options;
     await this.#finishFounding();
-    if (this.#belongs) await this.#startReplica();
-    else this.#founder = this.#newFounder();
+    const edge = this.#belongs ? await this.#edgeToRepair() : null;
+    if (!this.#belongs) this.#founder = this.#newFounder();
+    else if (edge === null) await this.#startReplica();
     await transport.start(() => this.hello, {
       admit: (hello) => this.#peers.admit(hello, this.hello.clusterId),
       onUp: (hello) => this.#peerUp(hello),
@@ -171,7 +187,49 @@ export class TraceStore {
       onMessage: (hello, message) => this.#receive(hello, message),
       onRefused: (node, sentence) => this.#refused(node, sentence),
     });
+    if (edge !== null)
+      this.#founding = this.#startRepaired(edge).catch((error: unknown) => this.#fatal(errorOf(error)));
     this.#report();
+  }
+
+  /** A damaged entry without which nobody can say where a term begins: Raft cannot start before it is back. */
+  async #damagedEdge(): Promise<DamagedEntryError | null> {
+    try {
+      await this.#log.termRuns();
+      return null;
+    } catch (error) {
+      if (error instanceof DamagedEntryError) return error;
+      throw error;
+    }
+  }
+
+  /**
+   * Such an entry, where the log holds its promise: then the commit index says that others have it. A log that lost its promise
+   * may hold what was replaced everywhere else, and nobody would ever give it back. It recovers from the others anyway, by
+   * its promise (protocol A2), so it ends below the damage.
+   */
+  async #edgeToRepair(): Promise<DamagedEntryError | null> {
+    const promised = this.#hardState.state?.promised;
+    for (;;) {
+      const edge = await this.#damagedEdge();
+      if (edge === null || promised === undefined) return edge;
+      const here = await this.#log.positionAt(promised.index).catch(() => null);
+      if (here?.hash === promised.hash && here.term === promised.term) return edge;
+      this.#options.logger.warn({ end: edge.index - 1 }, `the log was cut where a term may begin: ${edge.message}`);
+      await this.#log.cutFrom(edge.index);
+    }
+  }
+
+  /** Starts the replica once such entries are repaired. Peers answer for that without replicas of their own. */
+  async #startRepaired(edge: DamagedEntryError): Promise<void> {
+    const commit = this.#hardState.state?.commit ?? emptyLog.index;
+    this.#entries.judgeBy({ committed: () => commit, termAt: () => undefined });
+    for (let next: DamagedEntryError | null = edge; next !== null; next = await this.#damagedEdge()) {
+      await this.#entries.read(next.index);
+    }
+    if (this.#stopped) return;
+    await this.#startReplica();
+    this.#options.transport.helloChanged();
   }
 
   /** Hard state and log name the same cluster, and its configuration lists this incarnation. */
@@ -235,6 +293,7 @@ export class TraceStore {
     const index = await TraceIndexer.open({
       platform,
       log: this.#log,
+      entries: this.#entries,
       logger,
       incarnation: this.#hardState.state?.incarnation ?? '',
       ...(this.#options.indexFlushEntries === undefined ? {} : { flushEntries: this.#options.indexFlushEntries }),
@@ -247,6 +306,7 @@ export class TraceStore {
       executor: platform.executor,
       logger,
       log: this.#log,
+      entries: this.#entries,
       hardState: this.#hardState,
       applied: index.applied,
       apply: (entry) => {
@@ -260,6 +320,7 @@ export class TraceStore {
       forward: (to, term, payload) => transport.send(to, 'bulk', { kind: 'forward', term, payload }),
       fatal: (error) => this.#fatal(error),
     });
+    for (const { index: hole, reason } of this.#log.opened.holes) this.#entries.meet(hole, reason);
     this.#caughtUpTo = replica.status.commit;
     const ingest = new Ingest({
       clock: platform.clock,
@@ -331,9 +392,21 @@ export class TraceStore {
       case 'found':
         void this.#founder?.receive(message);
         return;
+      case 'fetch':
+        void this.#give(hello.node, message);
+        return;
+      case 'fetched':
+        this.#entries.receive(hello.node, message.entry);
+        return;
       case 'report':
         this.#peers.reported(hello, message);
     }
+  }
+
+  /** Sends an entry to a peer whose own is damaged (protocol A4). It need not be known as committed here: its hash names it. */
+  async #give(node: NodeId, wanted: NamedEntry): Promise<void> {
+    const entry = await this.#entries.answer(wanted).catch(this.#fatal);
+    if (entry != null && !this.#stopped) this.#options.transport.send(node, 'bulk', { kind: 'fetched', entry });
   }
 
   /** A block that no node could open must not get into the log, where every node would fail at it. */
@@ -401,7 +474,14 @@ export class TraceStore {
     try {
       const page = lookUpTrace(
         { traceId, after, untilMs },
-        { log: this.#log, index, codec, executor, large: this.#largeLookups, budget: { blocksMax, bytesMax } },
+        {
+          log: { read: (block) => this.#entries.read(block, untilMs) },
+          index,
+          codec,
+          executor,
+          large: this.#largeLookups,
+          budget: { blocksMax, bytesMax },
+        },
       );
       return { ...(await this.#inTime(page, untilMs)), applied };
     } catch (error) {
@@ -416,12 +496,12 @@ export class TraceStore {
     return new QuorateError('not-ready', 'this node is stopping: ask another one');
   }
 
-  /** A disk that hangs must not keep a client waiting past its deadline. */
+  /** A disk that hangs must not keep a client waiting past its deadline. What waits for something else tells of it before. */
   #inTime(page: Promise<TracePage>, untilMs: number): Promise<TracePage> {
     const { clock } = this.#options.platform;
     return new Promise((resolve, reject) => {
       let over = false;
-      const cancel = clock.after(Math.max(0, untilMs - clock.monotonicMs()), () => {
+      const cancel = clock.after(Math.max(0, untilMs - clock.monotonicMs()) + lookupGraceMs, () => {
         over = true;
         reject(new QuorateError('unavailable', 'this node could not read its disk in time: ask another one'));
       });
@@ -441,13 +521,26 @@ export class TraceStore {
 
   #require(): Running {
     if (this.#stopped) throw this.#stopping();
-    if (this.#running === null) throw new QuorateError('not-ready', this.#founder?.waiting ?? 'this node is starting');
+    if (this.#running === null) throw new QuorateError('not-ready', this.#waitingToStart);
     return this.#running;
+  }
+
+  get #waitingToStart(): string {
+    if (this.#founder !== null) return this.#founder.waiting;
+    return this.#entries.damaged > 0
+      ? 'fetching a damaged entry of the log from another node'
+      : 'this node is starting';
   }
 
   /** The replica alone; null until the cluster is founded. Cheap. */
   get replicaStatus(): ReplicaStatus | null {
     return this.#running?.replica.status ?? null;
+  }
+
+  /** Damaged entries of the log: met and not yet repaired, and repaired since the start. Cheap. */
+  get logRepairs(): { readonly damaged: number; readonly repaired: number } {
+    const { damaged, repaired } = this.#entries;
+    return { damaged, repaired };
   }
 
   get status(): StoreStatus {
@@ -456,7 +549,11 @@ export class TraceStore {
     const replica = running?.replica.status ?? null;
     const waiting = this.ready
       ? null
-      : (this.#founder?.waiting ?? (replica?.leader == null ? 'no leader' : 'bringing the index up to date'));
+      : running === null
+        ? this.#waitingToStart
+        : replica?.leader == null
+          ? 'no leader'
+          : 'bringing the index up to date';
     return {
       id: node,
       clusterId: this.#log.clusterId,
@@ -474,24 +571,29 @@ export class TraceStore {
     };
   }
 
-  #fatal(error: Error): void {
+  readonly #fatal = (error: Error): void => {
     if (this.#stopped) return;
+    this.#stop();
+    this.#options.fatal(error);
+  };
+
+  #stop(): void {
     this.#stopped = true;
     this.#cancelReport();
     this.#running?.replica.stop();
-    this.#options.fatal(error);
+    this.#running?.index.stop();
+    this.#entries.close();
   }
 
   /** Stops taking part, flushes the index and closes the data directory. Writes in flight end as unknown. */
   async close(): Promise<void> {
-    this.#stopped = true;
-    this.#cancelReport();
-    this.#running?.replica.stop();
+    this.#stop();
     await this.#options.transport.close();
     // One under way would go on with a log that is closed, and leave a replica and an index behind.
     await this.#founding;
     this.#running?.replica.stop();
     await this.#running?.replica.idle();
+    await this.#entries.idle();
     await this.#running?.index.close();
     await this.#log.close();
     await this.#hardState.close();

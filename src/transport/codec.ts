@@ -4,14 +4,16 @@
  * instead of reaching the log. Bytes from outside throw `FrameError` and nothing else.
  */
 import { limits } from '../limits.ts';
-import { crc32 } from '../platform/digest.ts';
+import { crc32, digestBytes } from '../platform/digest.ts';
 import type { Message } from '../raft/core/message.ts';
 import {
   asBootId,
+  asHash,
   asIndex,
   asReplicaId,
   asTerm,
   type Entry,
+  type EntryHash,
   type LogIndex,
   type ReplicaId,
   type Term,
@@ -24,6 +26,7 @@ import type { PeerMessage } from './transport.ts';
 /** Bytes of the blocks in `message`: nearly all of its size, known without encoding it. */
 export function payloadBytesOf(message: PeerMessage): number {
   if (message.kind === 'forward') return message.payload.length;
+  if (message.kind === 'fetched') return message.entry.payload.length;
   if (message.kind !== 'raft' || message.message.type !== 'append') return 0;
   return message.message.entries.reduce((sum, entry) => sum + entry.payload.length, 0);
 }
@@ -42,13 +45,20 @@ export function encodeMessage(message: PeerMessage): Uint8Array[] {
       const { kind, term, payload } = message;
       return encodeFrame(packFields({ kind, term, crc: crc32(payload) }), [payload]);
     }
+    case 'fetched': {
+      const { kind, entry } = message;
+      return encodeFrame(packFields({ kind, index: entry.index }), [encodeEntry(entry)]);
+    }
     case 'found':
+    case 'fetch':
     case 'report':
       return encodeFrame(packFields(message));
     default:
       return message satisfies never;
   }
 }
+
+const withBody: ReadonlySet<string> = new Set(['append', 'forward', 'fetched']);
 
 /** Throws `FrameError`. Entries and payloads are views of the frame's body. */
 export function decodeMessage(frame: Frame): PeerMessage {
@@ -57,7 +67,7 @@ export function decodeMessage(frame: Frame): PeerMessage {
   const isRaft = kind === 'raft';
   const message = isRaft ? fields.map('message') : fields;
   const type = isRaft ? message.string('type') : kind;
-  if (frame.body.length > 0 && type !== 'append' && type !== 'forward') throw new FrameError(`a ${type} with a body`);
+  if (frame.body.length > 0 && !withBody.has(type)) throw new FrameError(`a ${type} with a body`);
   switch (kind) {
     case 'raft':
       return { kind, message: raftMessage(type, message, frame.body) };
@@ -69,6 +79,10 @@ export function decodeMessage(frame: Frame): PeerMessage {
       const voters = founding.strings('voters', limits.votersMax).map((voter) => replicaNamed(voter, 'voters'));
       return { kind, founding: { clusterId: founding.string('clusterId'), voters } };
     }
+    case 'fetch':
+      return { kind, index: index(fields, 'index'), hash: hash(fields, 'hash') };
+    case 'fetched':
+      return { kind, entry: entryIn(frame.body, index(fields, 'index')) };
     case 'report':
       return {
         kind,
@@ -175,7 +189,13 @@ function entryIn(record: Uint8Array, expected: LogIndex): Entry {
 
 const term = (fields: Fields, name = 'term'): Term => asTerm(fields.integer(name));
 const index = (fields: Fields, name: string): LogIndex => asIndex(fields.integer(name));
+const hash = (fields: Fields, name: string): EntryHash => hashNamed(fields.string(name), name);
 const replica = (fields: Fields, name: string): ReplicaId => replicaNamed(fields.string(name), name);
+
+function hashNamed(value: string, name: string): EntryHash {
+  if (value.length !== 2 * digestBytes || /[^0-9a-f]/.test(value)) throw new FrameError(`${name} is not a hash`);
+  return asHash(value);
+}
 
 function replicaNamed(value: string, name: string): ReplicaId {
   if (!/^[^#]+#[^#]+$/.test(value)) throw new FrameError(`${name} does not name a replica`);

@@ -3,7 +3,7 @@
  * to another cluster. `tcp.ts` is the default; every implementation passes test/transport/contract.ts.
  */
 import type { Message } from '../raft/core/message.ts';
-import type { BootId, LogIndex, NodeId, ReplicaId, Term } from '../raft/core/types.ts';
+import type { BootId, Entry, EntryHash, LogIndex, NodeId, ReplicaId, Term } from '../raft/core/types.ts';
 
 /** Version of what nodes say to each other. */
 export const protocolVersion = 1;
@@ -41,6 +41,10 @@ export type PeerMessage =
   | { readonly kind: 'forward'; readonly term: Term; readonly payload: Uint8Array }
   /** Bootstrap: a founded member gives the founding record to an empty one that it lists (protocol B1). */
   | { readonly kind: 'found'; readonly founding: Founding }
+  /** A committed entry is damaged at the sender: whoever holds the one with this hash sends it (protocol A4). */
+  | { readonly kind: 'fetch'; readonly index: LogIndex; readonly hash: EntryHash }
+  /** An entry that was asked for. Whoever asked believes its hashes alone. */
+  | { readonly kind: 'fetched'; readonly entry: Entry }
   /** What a node tells the others about itself for their status pages, a few times a second. */
   | {
       readonly kind: 'report';

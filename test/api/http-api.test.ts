@@ -173,6 +173,8 @@ describe('operations', () => {
       members: [{ id: 'n1', voter: true, lagMs: 0 }],
     });
     expect((await fetch(`${url}/livez`)).status).toBe(200);
-    expect(await (await fetch(`${url}/metrics`)).text()).toContain('quorate_is_leader 1');
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    for (const series of ['is_leader 1', 'log_entries_damaged 0', 'log_entries_repaired_total 0'])
+      expect(metrics).toContain(`\nquorate_${series}\n`);
   });
 });

@@ -71,7 +71,7 @@ export const faults: readonly Fault[] = [
   { name: 'full disk', weight: 5, bring: fillDisk },
   { name: 'index not writable', weight: 3, bring: failIndex },
   { name: 'damaged log', weight: 7, bring: damageLog },
-  { name: 'old entry damaged', weight: 0, bring: damageOldEntry },
+  { name: 'old entry damaged', weight: 8, bring: damageOldEntry },
   { name: 'damaged hard state', weight: 3, bring: damageHardState },
   { name: 'damaged index', weight: 6, bring: damageIndex },
   { name: 'clock jump', weight: 3, bring: jumpClock },
@@ -293,8 +293,14 @@ function damageOldEntry(f: FaultContext): void {
 function damageHardState(f: FaultContext): void {
   const node = anyNode(f);
   hurt(f, 'copy of the hard state damaged', node, () => {
-    node.disk.flipSlotBit('hard-state', f.random.below(hardStateSlots.slotCount), hardStateSlots.slotBytes);
+    loseSlot(f, node, f.random.below(hardStateSlots.slotCount));
   });
+}
+
+/** Not one bit: most of a slot is padding. */
+function loseSlot({ random }: FaultContext, node: SimNode, slot: number): void {
+  const { slotBytes } = hardStateSlots;
+  node.disk.overwriteSlot('hard-state', slot, random.pick([new Uint8Array(slotBytes), random.bytes(slotBytes)]));
 }
 
 function damageIndex(f: FaultContext): void {
@@ -336,9 +342,7 @@ function loseHardState(f: FaultContext): void {
   hurt(f, 'hard state lost', node, () => {
     f.atlas.lost.add(node.id);
     if (f.random.chance(0.5)) node.disk.slotFiles.delete('hard-state');
-    else
-      for (let slot = 0; slot < hardStateSlots.slotCount; slot += 1)
-        node.disk.flipSlotBit('hard-state', slot, hardStateSlots.slotBytes);
+    else for (let slot = 0; slot < hardStateSlots.slotCount; slot += 1) loseSlot(f, node, slot);
   });
 }
 

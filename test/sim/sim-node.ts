@@ -45,7 +45,12 @@ export interface Boot {
 }
 
 /** Small, so that most traces come in pages, exports are split, and much of a log lies below what an open verifies. */
-const smallLimits = { lookupBlocksMax: 24, blockRawBytesTarget: 2_048, indexFlushEntries: 24 };
+const smallLimits = {
+  lookupBlocksMax: 24,
+  blockRawBytesTarget: 2_048,
+  indexFlushEntries: 24,
+  logVerifyBytes: 8_192,
+};
 
 export class SimNode {
   readonly id: NodeId;
@@ -93,7 +98,7 @@ export class SimNode {
       this.crash('process');
       watch.failed(this, error);
     };
-    const { indexFlushEntries, blockRawBytesTarget, lookupBlocksMax } = smallLimits;
+    const { indexFlushEntries, blockRawBytesTarget, logVerifyBytes, lookupBlocksMax } = smallLimits;
     const opened = TraceStore.open({
       platform: {
         clock: new SimClock(process, this.skew),
@@ -109,6 +114,7 @@ export class SimNode {
       logger: logger ?? silentLogger,
       indexFlushEntries,
       blockRawBytesTarget,
+      logVerifyBytes,
       limits: { ...limits, lookupBlocksMax },
       committed: (entry) => {
         if (!process.alive) return;

@@ -59,6 +59,7 @@ export const coverageMarks = [
   're-proposed block',
   'unknown outcome',
   'index rebuild',
+  'repaired entry',
   'full disk',
   'paged read',
   'split export',
@@ -143,6 +144,7 @@ class Simulation {
     this.#witness = new Witness({
       disks: new Map(this.#nodes.map((node) => [node.id, node.view])),
       damaged: this.#atlas.damaged,
+      lost: this.#atlas.lost,
     });
     this.#nemesis = new Nemesis({
       nodes: this.#nodes,
@@ -337,6 +339,8 @@ class Simulation {
       this.#journal.add({ kind: 'state', node: id, state, term: status?.term ?? 0 });
     }
     if (boot == null || status == null) return;
+    if (this.#atlas.lost.has(id) && !this.#atlas.barred.has(id))
+      throw new Violation(`I3: ${id} lost all that it had promised, and takes part again`);
     this.#witness.status(id, boot.name, status);
     if (status.lostPromise !== null) this.#marks.add('recovering voter');
     else if (status.applied >= this.#witness.highestCommitted)
@@ -382,6 +386,7 @@ class Simulation {
   #logger(id: NodeId): Logger {
     const note = (level: string) => (fields: object, sentence: string) => {
       if (sentence.startsWith('the index is rebuilt')) this.#marks.add('index rebuild');
+      if (sentence === 'a damaged entry of the log was repaired') this.#marks.add('repaired entry');
       if (sentence.includes('found') && sentence.endsWith('the cluster')) this.#nemesis.founding(this.#node(id));
       if (this.#options.trace !== undefined) this.#journal.say(`${id} ${level}: ${sentence} ${JSON.stringify(fields)}`);
     };

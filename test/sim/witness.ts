@@ -6,6 +6,7 @@
 import { asIndex, type Entry, type LogIndex, type NodeId, type ReplicaId } from '../../src/raft/core/types.ts';
 import type { ReplicaStatus } from '../../src/raft/replica.ts';
 import { blockIdOf } from '../../src/store/block.ts';
+import type { HardState } from '../../src/store/hard-state.ts';
 import type { Hello, PeerMessage } from '../../src/transport/transport.ts';
 import type { DiskView, EntryOnDisk } from './disk-view.ts';
 
@@ -17,13 +18,15 @@ export class Witness {
   readonly #disks: ReadonlyMap<NodeId, DiskView>;
   /** Nodes whose disk was damaged and which have not caught up since: they count as holding what they held (protocol I3). */
   readonly #damaged: ReadonlySet<NodeId>;
+  /** Nodes that are no longer the voters they were. */
+  readonly #lost: ReadonlySet<NodeId>;
   readonly #leaders = new Map<number, ReplicaId>();
   /** Every entry that anybody applied, by index. */
   readonly #committed = new Map<LogIndex, { readonly hash: string; readonly term: number }>();
   readonly #applied = new Map<string, LogIndex>();
   readonly #terms = new Map<string, number>();
   readonly #persistedCommits = new Map<NodeId, LogIndex>();
-  readonly #persistedTerms = new Map<NodeId, number>();
+  readonly #persisted = new Map<NodeId, HardState>();
   /** Hash and predecessor of every entry that was ever durable, by index and term. */
   readonly #written = new Map<string, EntryOnDisk>();
   /** The end of the log that a candidate asked for votes with. */
@@ -41,9 +44,14 @@ export class Witness {
   readonly #rounds = new Map<string, number>();
   #highest = 0;
 
-  constructor(options: { disks: ReadonlyMap<NodeId, DiskView>; damaged: ReadonlySet<NodeId> }) {
+  constructor(options: {
+    disks: ReadonlyMap<NodeId, DiskView>;
+    damaged: ReadonlySet<NodeId>;
+    lost: ReadonlySet<NodeId>;
+  }) {
     this.#disks = options.disks;
     this.#damaged = options.damaged;
+    this.#lost = options.lost;
   }
 
   /** The highest index known to be committed. */
@@ -218,14 +226,7 @@ export class Witness {
     const disk = this.#disks.get(id);
     const hardState = disk?.hardState();
     const commit = hardState?.commit;
-    if (hardState != null && !this.#damaged.has(id)) {
-      const before = this.#persistedTerms.get(id) ?? 0;
-      demand(
-        hardState.term >= before,
-        `P5: the hard state of ${id} went back from term ${before} to ${hardState.term}`,
-      );
-      this.#persistedTerms.set(id, hardState.term);
-    }
+    if (hardState != null && !this.#lost.has(id)) this.#neverBack(id, hardState);
     if (
       disk === undefined ||
       commit === undefined ||
@@ -240,6 +241,25 @@ export class Witness {
     demand(
       held?.hash === known.hash,
       `P8: the hard state of ${id} says that ${commit} is committed, but its disk holds ${held === null ? 'no' : 'another'} entry there`,
+    );
+  }
+
+  /**
+   * What a hard state says never goes back, whatever the log lost. A promise may name an entry of an older term only further
+   * on: a leader has replaced what was promised, and more (protocol A2).
+   */
+  #neverBack(id: NodeId, hardState: HardState): void {
+    const before = this.#persisted.get(id);
+    this.#persisted.set(id, hardState);
+    if (before === undefined || before === hardState) return;
+    demand(
+      hardState.term >= before.term,
+      `P5: the hard state of ${id} went back from term ${before.term} to ${hardState.term}`,
+    );
+    const [was, is] = [before.promised, hardState.promised];
+    demand(
+      is.term > was.term || is.index >= was.index,
+      `P3: ${id} had promised ${was.index}@${was.term}, and now only ${is.index}@${is.term}`,
     );
   }
 

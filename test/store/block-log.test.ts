@@ -4,9 +4,10 @@ import type { KeyValue } from '../../src/platform/key-value.ts';
 import type { Entry } from '../../src/raft/core/types.ts';
 import { asIndex, asReplicaId, emptyLog } from '../../src/raft/core/types.ts';
 import { BlockLog, NotInLogError } from '../../src/store/block-log.ts';
-import { DamagedError } from '../../src/store/damaged.ts';
-import { positionOf } from '../../src/store/entry.ts';
+import { DamagedEntryError, DamagedError } from '../../src/store/damaged.ts';
+import { encodeEntry, positionOf } from '../../src/store/entry.ts';
 import { entryKey } from '../../src/store/log-keys.ts';
+import { keyOf } from '../sim/platform/ordered-bytes.ts';
 import { Machine, story } from './machine.ts';
 import { chain, entriesAfter } from './support.ts';
 
@@ -289,4 +290,152 @@ describe('block log', () => {
     }
     expect(await runsWithDamageAt(9)).toBeInstanceOf(DamagedError);
   });
+});
+
+describe('a repair', () => {
+  /** A log whose entries are read from the disk, all of them. */
+  async function reopened(machine: Machine, entries: readonly Entry[]): Promise<BlockLog> {
+    const { keyValue } = await logOf(machine, entries);
+    return BlockLog.open({ keyValue, cacheBytesMax: 0 });
+  }
+  const flip = (machine: Machine, index: number): void => {
+    machine.disk.flipBit('log', { gte: entryKey(index), lt: entryKey(index + 1) });
+  };
+  const entries = chain(6);
+  const [, second, third, , , sixth] = entries as [Entry, Entry, Entry, Entry, Entry, Entry];
+
+  test(
+    'puts back the entry that the one above it names, on the disk too',
+    story(async (machine) => {
+      const log = await reopened(machine, entries);
+      flip(machine, 3);
+      const met: unknown = await log.read(asIndex(3)).catch((error: unknown) => error);
+      expect(met).toBeInstanceOf(DamagedEntryError);
+      expect(met).toMatchObject({ index: 3, what: 'its checksum does not match' });
+      await log.repair(third);
+      expect((await log.read(asIndex(3))).hash).toBe(third.hash);
+      machine.crash('power');
+      const again = await BlockLog.open({ keyValue: await storeOf(machine) });
+      expect([again.opened.reason, hashesOf(await contentsOf(again))]).toEqual([null, hashesOf(entries)]);
+    }),
+  );
+
+  test(
+    'of the last entry takes the end of the log for its name',
+    story(async (machine) => {
+      const log = await reopened(machine, entries);
+      flip(machine, 6);
+      expect(await log.nameOf(asIndex(6))).toEqual({ hash: sixth.hash, by: sixth.term });
+      await log.repair(sixth);
+      expect((await log.read(asIndex(6))).hash).toBe(sixth.hash);
+    }),
+  );
+
+  test(
+    'is refused for an entry of another name, place or payload, and nothing is written',
+    story(async (machine) => {
+      const log = await reopened(machine, entries);
+      flip(machine, 3);
+      const before = machine.disk.entries('log');
+      const [stranger] = entriesAfter(second, [1], 'another ') as [Entry];
+      await expect(log.repair(stranger)).rejects.toThrow('not the one that the log names');
+      await expect(log.repair({ ...third, index: asIndex(4) })).rejects.toThrow('does not have the hash it names');
+      await expect(log.repair({ ...third, payload: stranger.payload })).rejects.toThrow('its payload');
+      for (const index of [0, 7]) {
+        await expect(log.repair({ ...third, index: asIndex(index) })).rejects.toThrow('not in the durable log');
+      }
+      expect(machine.disk.entries('log')).toEqual(before);
+    }),
+  );
+
+  test(
+    'waits for the entry above, where that one is damaged too',
+    story(async (machine) => {
+      const log = await reopened(machine, entries);
+      flip(machine, 2);
+      flip(machine, 3);
+      await expect(log.repair(second)).rejects.toMatchObject({ index: 3 });
+      await log.repair(third);
+      await log.repair(second);
+      expect(hashesOf(await contentsOf(log))).toEqual(hashesOf(entries));
+    }),
+  );
+
+  test(
+    'runs beside a flush; the truncation of its entry is refused, and so is a second one',
+    story(async (machine) => {
+      const log = await reopened(machine, entries);
+      flip(machine, 2);
+      log.stage({ sequence: 1, truncateFrom: asIndex(5), entries: entriesAfter(entries[3] as Entry, [2, 2]) });
+      const both = [log.flush(), log.repair(second)] as const;
+      expect(() =>
+        log.stage({ sequence: 2, truncateFrom: asIndex(2), entries: entriesAfter(entries[0] as Entry, [3]) }),
+      ).toThrow('under repair');
+      await expect(log.repair(third)).rejects.toThrow('one entry is repaired at a time');
+      await Promise.all(both);
+      const found = await contentsOf(log);
+      expect(found.map(({ term }) => term)).toEqual([1, 1, 1, 1, 2, 2]);
+      expect(found[1]?.hash).toBe(second.hash);
+    }),
+  );
+
+  test(
+    'that fails is final: the log refuses every later call (protocol A5)',
+    story(async (machine) => {
+      const log = await reopened(machine, entries);
+      flip(machine, 3);
+      machine.disk.fail('log', 'io');
+      await expect(log.repair(third)).rejects.toThrow('the log could not be written');
+      await expect(log.read(asIndex(1))).rejects.toThrow('the log could not be written');
+    }),
+  );
+
+  test.each([
+    ['which the one above it names', [4]],
+    ['which nothing on this disk names', [4, 5]],
+  ])('that is still to come does not stop a truncation behind it: the hash there, %s', (_, hurt) =>
+    new Machine(1).tell(async (machine) => {
+      const log = await reopened(machine, entries);
+      for (const index of hurt) flip(machine, index);
+      const instead = entriesAfter(entries[3] as Entry, [2]);
+      log.stage({ sequence: 1, truncateFrom: asIndex(5), entries: instead });
+      await log.flush();
+      expect((await log.nameOf(asIndex(4))).hash).toBe(entries[3]?.hash);
+    }),
+  );
+
+  test(
+    'that is still to come: an end that does not chain is refused all the same, by the name',
+    story(async (machine) => {
+      const log = await reopened(machine, entries);
+      flip(machine, 4);
+      const stranger = entriesAfter({ ...(entries[3] as Entry), hash: entries[0]?.hash ?? emptyLog.hash }, [2]);
+      log.stage({ sequence: 1, truncateFrom: asIndex(5), entries: stranger });
+      await expect(log.flush()).rejects.toThrow('the logs diverged');
+    }),
+  );
+
+  test(
+    'is not waited for by a range that begins before it: that ends there',
+    story(async (machine) => {
+      const log = await reopened(machine, entries);
+      flip(machine, 4);
+      expect(hashesOf(await log.readRange(asIndex(2), asIndex(6), 1e6))).toEqual(hashesOf(entries.slice(1, 3)));
+      await expect(log.readRange(asIndex(4), asIndex(6), 1e6)).rejects.toMatchObject({ index: 4 });
+    }),
+  );
+
+  test(
+    'is due below an entry that names another one than stands there',
+    story(async (machine) => {
+      const log = await reopened(machine, entries);
+      const [stranger] = entriesAfter(second, [1], 'another ') as [Entry];
+      const keyValue = machine.disk.keyValue('log');
+      keyValue.apply([{ key: keyOf(entryKey(3)), value: encodeEntry(stranger) }], true);
+      await expect(log.readRange(asIndex(3), asIndex(6), 1e6)).rejects.toMatchObject({
+        index: 3,
+        what: 'entry 4 does not follow it',
+      });
+    }),
+  );
 });

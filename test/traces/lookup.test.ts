@@ -292,13 +292,14 @@ describe('a store', () => {
     },
   );
 
-  test('a damaged block on the second page is `damaged`, never an empty page', async () => {
+  test('a damaged block on the second page, that nobody brings, is `unavailable`, never an empty page', async () => {
     const { node, store } = await storeWith(5);
     node.machine.disk.flipBit('log', { gte: entryKey(4), lt: entryKey(5) });
     const first = await node.machine.wait(store.read(wanted, 'stale'));
     expect(textsIn(first)).toEqual(['1', '2']);
     await expect(node.machine.wait(store.read(wanted, 'stale', { after: first.next }))).rejects.toMatchObject({
-      code: 'damaged',
+      code: 'unavailable',
+      message: expect.stringContaining('is damaged on this node'),
     });
   });
 });

@@ -38,7 +38,14 @@ async function indexed(count: number): Promise<{ machine: Machine; indexer: Trac
     await log.found({ clusterId: 'c1', configuration: { voters: [asReplicaId('n1#i1')] } });
     log.stage({ sequence: 1, truncateFrom: null, entries });
     await log.flush();
-    const opened = await TraceIndexer.open({ platform, log, logger: silentLogger, incarnation: 'i1', flushEntries: 8 });
+    const opened = await TraceIndexer.open({
+      platform,
+      log,
+      entries: log,
+      logger: silentLogger,
+      incarnation: 'i1',
+      flushEntries: 8,
+    });
     for (const entry of entries.slice(0, count)) {
       opened.apply(entry);
       await opened.maybeFlush();

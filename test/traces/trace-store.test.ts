@@ -138,6 +138,35 @@ describe('who is admitted', () => {
   });
 });
 
+describe('an index that has to be made again on a full disk', () => {
+  test.each([
+    ['found damaged at the start', true],
+    ['found damaged by a lookup', false],
+  ])('%s: the node runs, and answers once there is space', async (_, atStart) => {
+    const node = new LoneNode();
+    await node.disk(freshState, { voters: [asReplicaId('n1#i1')], entries: [] });
+    const first = await node.open(['n1']);
+    await node.runFor(2_000);
+    await node.machine.wait(first.write(exportOf(spanFields())));
+    await node.machine.wait(first.close());
+    node.machine.crash('process');
+    const damage = (): unknown => node.machine.disk.flipBit('index', { gte: Uint8Array.of(0), lt: Uint8Array.of(255) });
+    if (atStart) for (let bit = 0; bit < 40; bit += 1) damage();
+    node.machine.disk.fail('index', 'full');
+    const store = await node.open(['n1']);
+    await node.runFor(2_000);
+    if (!atStart) for (let bit = 0; bit < 40; bit += 1) damage();
+    await expect(node.machine.wait(store.read(traceIdA, 'stale'))).rejects.toMatchObject({ code: 'not-ready' });
+    await node.runFor(3_000);
+    expect(store.ready).toBe(false);
+    expect(node.failure).toBeNull();
+    node.machine.disk.heal();
+    await node.runFor(2_000);
+    expect(store.ready).toBe(true);
+    expect((await node.machine.wait(store.read(traceIdA, 'linearizable'))).trace).not.toBeNull();
+  });
+});
+
 describe('a disk that hangs', () => {
   /** Its blocks are on its disk alone, in nobody's memory. */
   async function withTraceOnDisk(): Promise<{ node: LoneNode; store: TraceStore }> {

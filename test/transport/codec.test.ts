@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
 import { crc32 } from '../../src/platform/digest.ts';
-import { asIndex, asTerm, zeroHash } from '../../src/raft/core/types.ts';
+import { asIndex, asTerm, type Entry, zeroHash } from '../../src/raft/core/types.ts';
 import { encodeEntry } from '../../src/store/entry.ts';
 import { decodeMessage, encodeMessage } from '../../src/transport/codec.ts';
 import { packFields } from '../../src/transport/fields.ts';
@@ -84,7 +84,18 @@ describe('messages', () => {
   });
 
   it('any header in a valid frame is a message or a FrameError', () => {
-    const kinds = fc.constantFrom('raft', 'forward', 'found', 'report', 'hello', 'append', 'vote', '__proto__');
+    const kinds = fc.constantFrom(
+      'raft',
+      'forward',
+      'found',
+      'fetch',
+      'fetched',
+      'report',
+      'hello',
+      'append',
+      'vote',
+      '__proto__',
+    );
     const value = fc.oneof(fc.anything({ withBigInt: false, maxDepth: 2 }), kinds);
     const header = fc.record(
       {
@@ -93,6 +104,8 @@ describe('messages', () => {
         message: fc.record({ type: kinds, from: value, term: value, sizes: value }),
         term: value,
         voters: value,
+        index: value,
+        hash: value,
       },
       { requiredKeys: ['kind'] },
     );
@@ -169,6 +182,42 @@ describe('entries', () => {
     record[record.length - 1] = 99;
     new DataView(record.buffer).setUint32(0, crc32(record.subarray(4)));
     expect(() => decodeMessage(appendOf([record]))).toThrow(/entry 1 arrived damaged/);
+  });
+});
+
+describe('a fetch', () => {
+  const [first, second] = chain([new Uint8Array([1, 2, 3]), new Uint8Array([4, 5])]) as [Entry, Entry];
+  const fetched = (index: unknown, body: Uint8Array): Frame => frameOf({ kind: 'fetched', index }, [body]);
+
+  it.each([
+    ['without a hash', { kind: 'fetch', index: 1 }],
+    ['of a shorter hash', { kind: 'fetch', index: 1, hash: '00' }],
+    ['of a longer hash', { kind: 'fetch', index: 1, hash: `${zeroHash}00` }],
+    ['of what is no hash', { kind: 'fetch', index: 1, hash: zeroHash.replace('0', 'A') }],
+    ['of no index', { kind: 'fetch', index: -1, hash: zeroHash }],
+  ])('%s is a FrameError', (_, header) => {
+    expect(() => decodeMessage(frameOf(header))).toThrow(FrameError);
+  });
+
+  it('has no body', () => {
+    expect(() => decodeMessage(frameOf({ kind: 'fetch', index: 1, hash: zeroHash }, [new Uint8Array(1)]))).toThrow(
+      'a fetch with a body',
+    );
+  });
+
+  it('is answered with exactly one entry, the one at its index, whole', () => {
+    expect(decodeMessage(fetched(1, encodeEntry(first)))).toEqual({ kind: 'fetched', entry: first });
+    expect(() => decodeMessage(fetched(1, encodeEntry(second)))).toThrow(FrameError);
+    expect(() => decodeMessage(fetched(undefined, encodeEntry(first)))).toThrow(FrameError);
+    expect(() => decodeMessage(fetched(1, new Uint8Array(0)))).toThrow(FrameError);
+    expect(() => decodeMessage(fetched(1, join([encodeEntry(first), encodeEntry(second)])))).toThrow(FrameError);
+  });
+
+  it('is not answered with a payload of another hash, be its checksum right', () => {
+    const record = encodeEntry(first).slice();
+    record[record.length - 1] = 99;
+    new DataView(record.buffer).setUint32(0, crc32(record.subarray(4)));
+    expect(() => decodeMessage(fetched(1, record))).toThrow(/entry 1 arrived damaged/);
   });
 });
 

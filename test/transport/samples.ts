@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import {
   asBootId,
+  asHash,
   asIndex,
   asNodeId,
   asReplicaId,
@@ -109,6 +110,15 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
     kind: fc.constant('found' as const),
     founding: fc.record({ clusterId: text, voters: fc.array(replica, { maxLength: 7 }) }),
   }),
+  fc.record({
+    kind: fc.constant('fetch' as const),
+    index,
+    hash: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => asHash(Buffer.from(bytes).toString('hex'))),
+  }),
+  fc.tuple(fc.nat(1e12), payload).map(([before, bytes]) => ({
+    kind: 'fetched' as const,
+    entry: chain([bytes], { index: before, term: 2, hash: zeroHash })[0] as Entry,
+  })),
   fc.record({
     kind: fc.constant('report' as const),
     applied: index,

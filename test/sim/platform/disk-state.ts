@@ -155,6 +155,14 @@ export class SimDiskState {
     return true;
   }
 
+  /** A slot holds something else than was written. Nothing happens when the file is not there. */
+  overwriteSlot(name: string, slot: number, bytes: Uint8Array): void {
+    const file = this.slotFiles.get(name);
+    if (file === undefined) return;
+    file.bytes.set(bytes, slot * bytes.length);
+    file.version += 1;
+  }
+
   /** The last `count` slot writes went nowhere though the disk said they were done. False when it remembers fewer. */
   revertSlotWrites(name: string, count: number): boolean {
     const file = this.slotFiles.get(name);
