@@ -28,6 +28,7 @@ class Stage {
   /** `peer index`, at their times since the damage was met. */
   readonly asked: string[] = [];
   readonly log: string[] = [];
+  onLog: (line: string) => void = () => undefined;
   readonly connected = new Set<NodeId>([n2, n3]);
   failure: Error | null = null;
   committed = asIndex(12);
@@ -50,7 +51,10 @@ class Stage {
       await written.flush();
       return BlockLog.open({ keyValue, cacheBytesMax: 0 });
     });
-    const note = (level: string) => (_: object, sentence: string) => this.log.push(`${level}: ${sentence}`);
+    const note = (level: string) => (_: object, sentence: string) => {
+      this.log.push(`${level}: ${sentence}`);
+      this.onLog(`${level}: ${sentence}`);
+    };
     this.#repair = new EntryRepair({
       log,
       clock: machine.platform.clock,
@@ -148,6 +152,26 @@ describe('who is asked', () => {
     await stage.runFor(2 * limits.repairRetryMs);
     expect(stage.asked).toEqual(['n2 5 at 4', 'n2 5 at 5']);
   });
+
+  test.each([0, 1, 2, 3, 4, 5, 6, 7, 8])(
+    'for what is met %i microtasks after the last one was repaired, too',
+    async (microtasks) => {
+      const stage = await staged();
+      stage.flip(5, 9);
+      stage.read(5);
+      await stage.runFor(fewMs);
+      const meetLater = (left: number): void => {
+        if (left === 0) stage.repair.meet(asIndex(9), 'its checksum does not match');
+        else queueMicrotask(() => meetLater(left - 1));
+      };
+      stage.onLog = (line) => {
+        if (line.startsWith('info')) queueMicrotask(() => meetLater(microtasks));
+      };
+      stage.repair.receive(n3, stage.entry(5));
+      await stage.runFor(fewMs);
+      expect(stage.asked.at(-1)).toBe('n3 9 at 0');
+    },
+  );
 
   test('nobody knows it: told once, and asked on', async () => {
     const stage = await staged();

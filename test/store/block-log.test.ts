@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { DiskError } from '../../src/platform/disk-error.ts';
 import type { KeyValue } from '../../src/platform/key-value.ts';
 import type { Entry } from '../../src/raft/core/types.ts';
 import { asIndex, asReplicaId, emptyLog } from '../../src/raft/core/types.ts';
@@ -422,6 +423,32 @@ describe('a repair', () => {
       flip(machine, 4);
       expect(hashesOf(await log.readRange(asIndex(2), asIndex(6), 1e6))).toEqual(hashesOf(entries.slice(1, 3)));
       await expect(log.readRange(asIndex(4), asIndex(6), 1e6)).rejects.toMatchObject({ index: 4 });
+    }),
+  );
+
+  test(
+    'is due where the store itself says that it is damaged, not where the disk failed',
+    story(async (machine) => {
+      const { keyValue } = await logOf(machine, entries);
+      const failing = new Map([
+        [keyOf(entryKey(3)), new DiskError('damaged', 'a block of the store has another checksum')],
+        [keyOf(entryKey(4)), new DiskError('io', 'the disk failed')],
+      ]);
+      const store: KeyValue = {
+        get: async (key) => {
+          const error = failing.get(keyOf(key));
+          if (error !== undefined) throw error;
+          return keyValue.get(key);
+        },
+        getMany: (keys) => keyValue.getMany(keys),
+        range: (range) => keyValue.range(range),
+        keys: (range) => keyValue.keys(range),
+        batch: (operations, options) => keyValue.batch(operations, options),
+        close: () => keyValue.close(),
+      };
+      const log = await BlockLog.open({ keyValue: store, cacheBytesMax: 0 });
+      await expect(log.read(asIndex(3))).rejects.toMatchObject({ index: 3, name: 'DamagedError' });
+      await expect(log.read(asIndex(4))).rejects.toMatchObject({ code: 'io' });
     }),
   );
 

@@ -169,7 +169,22 @@ describe('damage in many places', () => {
     for (const index of hurt) expectRepaired(victim, whole, index);
   });
 
-  test('and an index to be made again: the rebuild waits for what it needs, and answers for all', async () => {
+  test('and an index found damaged by a read: the rebuild waits for what it needs, and answers for all', async () => {
+    const { cluster, followers, old } = await twelveTraces();
+    const [victim, whole] = followers;
+    victim.crash();
+    victim.loseEntry(old);
+    await cluster.start(victim);
+    await cluster.settled();
+    expect(victim.store?.logRepairs.damaged).toBe(0);
+    for (let flips = 0; flips < 200; flips += 1) victim.disk.flipBit('index');
+    await expect(cluster.read(victim, 5)).rejects.toMatchObject({ code: 'not-ready' });
+    await cluster.settled();
+    for (const trace of traces) expect(await cluster.textsOf(victim, trace)).toEqual([`span of ${trace}`]);
+    expectRepaired(victim, whole, old);
+  });
+
+  test('and an index to be made again: the replay waits for what it needs, and answers for all', async () => {
     const { cluster, followers, old } = await twelveTraces();
     const [victim, whole] = followers;
     victim.crash();
