@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { bluntMarks, type CampaignTotals, describeTotals, markShareMin, runCampaign } from './campaign.ts';
 import { commandOf, shrink } from './shrink.ts';
 import { simulate, SimulationFailure, type SimulationOptions } from './simulation.ts';
-import { drawTimeline } from './timeline.ts';
+import { drawTimeline } from './timeline/timeline.ts';
 
 const { values } = parseArgs({
   options: {
