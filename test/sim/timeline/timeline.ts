@@ -24,6 +24,7 @@ const scripts = [
   'page/scene.ts',
   'page/paint.ts',
   'page/messages.ts',
+  'page/operations.ts',
   'page/lanes.ts',
   'page/overview.ts',
   'page/details.ts',

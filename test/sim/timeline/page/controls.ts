@@ -104,10 +104,7 @@ function actionsOf({ scene, choose, search, help }: Controls): Readonly<Record<s
     right: () => view.pan(panShare * view.lengthMs),
     whole: () => view.showWhole(),
     start: () => view.show(view.wholeFromMs, view.wholeFromMs + Math.min(view.lengthMs, closeMs)),
-    end: () => {
-      view.show(view.wholeToMs - closeMs, view.wholeToMs);
-      view.show(run.endMs - 0.9 * closeMs, run.endMs + 0.1 * closeMs);
-    },
+    end: () => view.show(run.endMs - 0.9 * closeMs, run.endMs + 0.1 * closeMs),
     up: () => step(-1),
     down: () => step(1),
     faultBefore: () => fault(-1),

@@ -1,10 +1,11 @@
 /** The large canvas, without its messages: time, bands of the nodes, marks, and what clients did. */
 import { paintMessages, messageAt } from './messages.ts';
+import { boxOf, paintOperations } from './operations.ts';
 import { type Palette, paintState, penFor, textOn, writeOver } from './paint.ts';
-import type { Mark, Operation, Run } from './run.ts';
+import type { Mark, Run } from './run.ts';
 import {
   axisHeight,
-  labelBase,
+  markTop,
   labelHeight,
   labelRows,
   type Layout,
@@ -15,8 +16,6 @@ import {
   type Target,
   xOf,
 } from './scene.ts';
-
-const barGap = 1;
 
 export class Lanes {
   readonly #canvas: HTMLCanvasElement;
@@ -57,7 +56,7 @@ export class Lanes {
     if (x < layout.left || y < axisHeight) return null;
     for (const mark of scene.run.marks)
       for (const lane of lanesOf(mark))
-        if (Math.abs(xOf(scene, layout, mark.ms) - x) < 6 && Math.abs(labelBase(layout, lane) + 5 - y) < 9)
+        if (Math.abs(xOf(scene, layout, mark.ms) - x) < 6 && Math.abs(markTop(layout, lane) + 4 - y) < 9)
           return { kind: 'mark', event: mark.event, mark };
     for (const operation of scene.run.operations) {
       const box = boxOf(scene, layout, operation);
@@ -103,7 +102,7 @@ function paintNames(pen: CanvasRenderingContext2D, run: Run, palette: Palette, l
   for (const [n, name] of run.clients.entries())
     pen.fillText(name, 8, (layout.clients[n] ?? 0) + layout.clientHeight / 2);
   pen.fillStyle = palette.of.faint;
-  pen.fillText('everyone', 8, labelBase(layout, -1));
+  pen.fillText('everyone', 8, markTop(layout, -1) + 4);
 }
 
 function paintBands(pen: CanvasRenderingContext2D, scene: Scene, palette: Palette, layout: Layout): void {
@@ -158,29 +157,45 @@ function wordsThatFit(pen: CanvasRenderingContext2D, state: string, term: number
 
 function paintMarks(pen: CanvasRenderingContext2D, scene: Scene, palette: Palette, layout: Layout): void {
   const { run, view } = scene;
-  /** Where the text of each row of labels ends, by lane. */
-  const ends = new Map<number, number[]>();
+  const labels = new Labels();
   const inSight = run.marks.filter(({ ms, healedMs }) => (healedMs ?? ms) >= view.fromMs && ms <= view.toMs);
-  for (const mark of inSight) {
+  // Where there is no room for all, faults have it.
+  const notes = inSight.filter(({ sort }) => sort === 'note');
+  for (const mark of [...inSight.filter(({ sort }) => sort !== 'note'), ...notes]) {
     const x = xOf(scene, layout, mark.ms);
     const colour = scene.isMarked(mark.event) ? palette.of.pick : palette.of[mark.sort];
     for (const lane of lanesOf(mark)) {
-      const base = labelBase(layout, lane);
+      const top = markTop(layout, lane);
       pen.globalAlpha = scene.isDim(mark.event) ? 0.2 : 1;
       pen.fillStyle = colour;
-      if (mark.healedMs !== null) pen.fillRect(x, base + 6, xOf(scene, layout, mark.healedMs) - x, 2);
-      paintMarker(pen, mark, lane, { x, base, layout });
-      const rows = ends.get(lane) ?? Array.from({ length: labelRows }, () => -Infinity);
-      ends.set(lane, rows);
-      const row = rows.findIndex((end) => end < x);
-      if (row < 0 || x < layout.left - 2) continue;
+      if (mark.healedMs !== null) pen.fillRect(x, top + 6, xOf(scene, layout, mark.healedMs) - x, 2);
+      paintMarker(pen, mark, lane, { x, top, layout });
       const text = mark.text.length > 60 ? `${mark.text.slice(0, 57)}...` : mark.text;
-      rows[row] = x + 12 + pen.measureText(text).width;
-      writeOver(pen, palette, text, { x: x + 7, y: base - row * labelHeight, colour });
-      if (row > 0) pen.fillRect(x - 0.5, base - row * labelHeight, 1, row * labelHeight);
+      const row = x < layout.left - 2 ? null : labels.rowFor(lane, x, x + 14 + pen.measureText(text).width);
+      if (row === null) continue;
+      const y = top - 6 - row * labelHeight;
+      writeOver(pen, palette, text, { x: x + 3, y, colour });
+      if (row > 0) pen.fillRect(x - 0.5, y, 1, row * labelHeight + 6);
     }
   }
   pen.globalAlpha = 1;
+}
+
+/** Keeps labels off one another. */
+class Labels {
+  readonly #taken = new Map<string, [from: number, to: number][]>();
+
+  /** Null: there is no room. */
+  rowFor(lane: number, from: number, to: number): number | null {
+    for (let row = 0; row < labelRows; row += 1) {
+      const key = `${lane} ${row}`;
+      const taken = this.#taken.get(key) ?? [];
+      if (taken.some(([begin, end]) => begin < to && end > from)) continue;
+      this.#taken.set(key, [...taken, [from, to]]);
+      return row;
+    }
+    return null;
+  }
 }
 
 /** A fault points at what it hits, a heal is a ring, a note a dot. */
@@ -188,18 +203,18 @@ function paintMarker(
   pen: CanvasRenderingContext2D,
   { sort }: Mark,
   lane: number,
-  { x, base, layout }: { x: number; base: number; layout: Layout },
+  { x, top, layout }: { x: number; top: number; layout: Layout },
 ): void {
   pen.beginPath();
   if (sort === 'fault') {
-    pen.moveTo(x - 5, base);
-    pen.lineTo(x + 5, base);
-    pen.lineTo(x, base + 9);
+    pen.moveTo(x - 5, top);
+    pen.lineTo(x + 5, top);
+    pen.lineTo(x, top + 9);
     pen.fill();
-    if (lane >= 0) pen.fillRect(x - 0.75, base + 9, 1.5, layout.bandHeight + 2);
+    if (lane >= 0) pen.fillRect(x - 0.75, top + 9, 1.5, layout.bandHeight + 2);
     return;
   }
-  pen.arc(x, base + 4, sort === 'heal' ? 3.5 : 2, 0, 7);
+  pen.arc(x, top + 4, sort === 'heal' ? 3.5 : 2, 0, 7);
   if (sort === 'note') pen.fill();
   else {
     pen.lineWidth = 2;
@@ -216,60 +231,4 @@ function paintVerdict(pen: CanvasRenderingContext2D, scene: Scene, palette: Pale
   const text = `✗ ${scene.verdict.split(/[:\n]/, 1)[0]?.slice(0, 30)}`;
   const place = { x: x - 6 - pen.measureText(text).width, y: axisHeight + 8, colour: palette.of.broken };
   writeOver(pen, palette, text, place);
-}
-
-function boxOf(scene: Scene, layout: Layout, operation: Operation): { x: number; y: number; width: number } {
-  const x = xOf(scene, layout, operation.fromMs);
-  const width = Math.max(1.5, xOf(scene, layout, operation.toMs) - x - barGap);
-  return { x, y: layout.clients[operation.client] ?? 0, width };
-}
-
-/** Writes are whole bars, reads thin ones; what was not answered with yes is taller in colour, and says so. */
-function paintOperations(pen: CanvasRenderingContext2D, scene: Scene, palette: Palette, layout: Layout): void {
-  const { run, view } = scene;
-  for (const operation of run.operations) {
-    if (operation.toMs < view.fromMs || operation.fromMs > view.toMs) continue;
-    const { x, y, width } = boxOf(scene, layout, operation);
-    const thin = operation.what === 'read' && operation.outcome === 'ok';
-    const height = thin ? layout.clientHeight / 2 : layout.clientHeight;
-    pen.globalAlpha = scene.isDim(operation.event) ? 0.15 : 1;
-    pen.fillStyle = palette.of[operation.outcome];
-    pen.fillRect(x, y + layout.clientHeight - height, width, height);
-    pen.globalAlpha = 1;
-    if (scene.isMarked(operation.event)) paintWay(pen, scene, palette, layout, operation);
-    const at = Math.max(layout.left, x);
-    const node = run.nodes[operation.node] ?? '';
-    const words = [`${operation.what} ${node} ${operation.outcome}`, node].find(
-      (text) => pen.measureText(text).width < x + width - at - 6,
-    );
-    if (words === undefined || scene.isDim(operation.event)) continue;
-    if (thin) writeOver(pen, palette, words, { x: at + 3, y: y + 6, colour: palette.of.text });
-    else {
-      pen.fillStyle = operation.outcome === 'unknown' ? '#000' : '#fff';
-      pen.fillText(words, at + 3, y + layout.clientHeight / 2 + 0.5);
-    }
-  }
-}
-
-/** Which node it went through. */
-function paintWay(
-  pen: CanvasRenderingContext2D,
-  scene: Scene,
-  palette: Palette,
-  layout: Layout,
-  operation: Operation,
-): void {
-  const { x, y, width } = boxOf(scene, layout, operation);
-  const bandY = (layout.bands[operation.node] ?? 0) + layout.bandHeight;
-  pen.strokeStyle = palette.of.pick;
-  pen.lineWidth = 2;
-  pen.strokeRect(x - 1, y - 1, width + 2, layout.clientHeight + 2);
-  pen.setLineDash([3, 3]);
-  pen.beginPath();
-  for (const end of [x, x + width]) {
-    pen.moveTo(end, y);
-    pen.lineTo(end, bandY);
-  }
-  pen.stroke();
-  pen.setLineDash([]);
 }

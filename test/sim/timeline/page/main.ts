@@ -10,20 +10,22 @@ import { runOf } from './run.ts';
 import { Scene } from './scene.ts';
 import { View } from './view.ts';
 
-function part<T extends HTMLElement = HTMLElement>(id: string): T {
+function partAs<T extends HTMLElement>(id: string, type: new () => T): T {
   const found = document.getElementById(id);
-  if (found === null) throw new Error(`the page has no #${id}`);
-  return found as T;
+  if (!(found instanceof type)) throw new Error(`the page has no #${id}`);
+  return found;
 }
+
+const part = (id: string): HTMLElement => partAs(id, HTMLElement);
 
 const data = JSON.parse(part('data').textContent) as PageData;
 const run = runOf(unpack(data.events));
 const view = new View(run.endMs, () => changed());
 const scene = new Scene(run, view, data.verdict);
-const lanes = new Lanes(part<HTMLCanvasElement>('lanes'), scene);
-const overview = new Overview(part<HTMLCanvasElement>('overview'), scene);
+const lanes = new Lanes(partAs('lanes', HTMLCanvasElement), scene);
+const overview = new Overview(partAs('overview', HTMLCanvasElement), scene);
 const details = new Details(part('details'), scene, choose);
-const search = part<HTMLInputElement>('search');
+const search = partAs('search', HTMLInputElement);
 let palette = readPalette();
 let frame = 0;
 let addressTimer = 0;
@@ -31,10 +33,8 @@ let addressTimer = 0;
 function changed(): void {
   frame ||= requestAnimationFrame(() => {
     frame = 0;
-    const beganMs = performance.now();
     lanes.paint(palette);
     overview.paint(palette);
-    document.body.dataset['paintedMs'] = (performance.now() - beganMs).toFixed(1);
   });
   clearTimeout(addressTimer);
   addressTimer = window.setTimeout(() => history.replaceState(null, '', view.fragment), 300);
@@ -89,9 +89,18 @@ function begin(): void {
   );
   makeToggles(part('toggles'), scene, changed);
   paintLegend(part('legend'), palette);
-  const controls: Controls = { scene, lanes, overview, choose, hover, find, search, help: part('help') };
-  listenToLanes(part<HTMLCanvasElement>('lanes'), controls);
-  listenToOverview(part<HTMLCanvasElement>('overview'), controls);
+  const controls: Controls = {
+    scene,
+    lanes,
+    overview,
+    choose,
+    hover,
+    find,
+    search,
+    help: partAs('help', HTMLDialogElement),
+  };
+  listenToLanes(partAs('lanes', HTMLCanvasElement), controls);
+  listenToOverview(partAs('overview', HTMLCanvasElement), controls);
   listenToKeys(controls);
   search.addEventListener('input', searched);
   part('before').addEventListener('click', () => find(-1));

@@ -20,7 +20,7 @@ const tickHeight = 16;
 export function paintMessages(pen: CanvasRenderingContext2D, scene: Scene, palette: Palette, layout: Layout): void {
   const shown = messagesInSight(scene);
   const density = shown.length / Math.max(1, layout.width);
-  const bold = density < 0.5 ? 0.9 : Math.max(0.22, 0.65 / Math.sqrt(density));
+  const bold = density < 0.5 ? 0.9 : Math.max(0.15, 0.55 / Math.sqrt(density));
   const paths = new Map<string, Path2D>();
   /** Of each kind and direction, one a pixel is enough. */
   const drawn = new Map<number, number>();
@@ -51,11 +51,29 @@ export function paintMessages(pen: CanvasRenderingContext2D, scene: Scene, palet
   pen.globalAlpha = 1;
   pen.setLineDash([]);
   for (const message of marked) paintMarked(pen, scene, palette, layout, message);
-  if (shown.length > namesMax) return;
-  for (const message of shown) {
+  if (shown.length <= namesMax) paintNamesOf(pen, scene, palette, { layout, messages: shown });
+}
+
+/** Each where there is room for it, along its line. */
+function paintNamesOf(
+  pen: CanvasRenderingContext2D,
+  scene: Scene,
+  palette: Palette,
+  { layout, messages }: { readonly layout: Layout; readonly messages: readonly Message[] },
+): void {
+  const taken: { x: number; y: number; width: number }[] = [];
+  for (const message of messages) {
+    if (scene.isDim(message.event)) continue;
     const { x1, y1, x2, y2 } = lineOf(scene, layout, message);
-    const place = { x: (x1 + x2) / 2 + 5, y: (y1 + y2) / 2, colour: palette.groups[message.group] ?? palette.of.text };
-    if (!scene.isDim(message.event)) writeOver(pen, palette, message.name, place);
+    const { width } = pen.measureText(message.name);
+    const spot = [0.5, 0.25, 0.75, 0.38, 0.62]
+      .map((share) => ({ x: x1 + share * (x2 - x1) + 5, y: y1 + share * (y2 - y1), width }))
+      .find(({ x, y }) =>
+        taken.every((other) => Math.abs(other.y - y) > 12 || x > other.x + other.width + 4 || other.x > x + width + 4),
+      );
+    if (spot === undefined) continue;
+    taken.push(spot);
+    writeOver(pen, palette, message.name, { ...spot, colour: palette.groups[message.group] ?? palette.of.text });
   }
 }
 

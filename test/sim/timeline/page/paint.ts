@@ -39,7 +39,7 @@ export function readPalette(): Palette {
   };
 }
 
-export function stateColour(palette: Palette, state: string, term: number): string {
+function stateColour(palette: Palette, state: string, term: number): string {
   if (state === 'leader' && term % 2 === 1) return palette.leaderOdd;
   return palette.states.get(state) ?? palette.of.faint;
 }

@@ -46,8 +46,8 @@ export interface Message {
 /** Kinds of messages that are shown or hidden together; the first that knows a name has it. */
 export const groups = [
   { name: 'votes', knows: /vote/, shownAtFirst: true },
+  { name: 'appends', knows: /^append(?!-reply)/, shownAtFirst: true },
   { name: 'append replies', knows: /^append-reply/, shownAtFirst: true },
-  { name: 'appends', knows: /^append/, shownAtFirst: true },
   { name: 'heartbeats', knows: /^heartbeat/, shownAtFirst: false },
   { name: 'read index', knows: /^read-index/, shownAtFirst: true },
   { name: 'forwards', knows: /^forward/, shownAtFirst: true },

@@ -84,7 +84,7 @@ const everyoneHeight = labelRows * labelHeight + 14;
 const bandHeight = 20;
 const clientPitch = 18;
 const lanePitchMin = labelRows * labelHeight + bandHeight + 26;
-const lanePitchMax = 190;
+const lanePitchMax = 280;
 
 export const layoutHeightMin = (run: Run): number =>
   axisHeight + everyoneHeight + run.nodes.length * lanePitchMin + run.clients.length * clientPitch + 16;
@@ -107,7 +107,7 @@ export function msAt({ view }: Scene, { left, width }: Layout, x: number): numbe
   return view.fromMs + ((x - left) / (width - left)) * view.lengthMs;
 }
 
-/** Top of the bottom line of labels, for a mark on this lane; -1: on no lane. */
-export function labelBase({ bands }: Layout, lane: number): number {
-  return lane < 0 ? axisHeight + everyoneHeight - 12 : (bands[lane] ?? 0) - 10;
+/** Top of the marker of a mark on this lane; its labels stand on it. -1: it is on no lane. */
+export function markTop({ bands }: Layout, lane: number): number {
+  return lane < 0 ? axisHeight + everyoneHeight - 8 : (bands[lane] ?? 0) - 10;
 }
