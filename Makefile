@@ -37,7 +37,7 @@ system: install ## the tests with real processes alone
 	@node test/tooling/run-tests.ts system
 
 sim: install ## the simulator: SEED=n again, with VERBOSE=1 or TIMELINE=file.html; SEEDS=n or FOR=seconds of fresh ones; PLANT=id
-	@node test/sim/main.ts $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOR),--seconds $(FOR)) $(if $(FROM),--from $(FROM)) $(if $(JOBS),--jobs $(JOBS)) $(if $(NODES),--nodes $(NODES)) $(if $(FAULT_MS),--fault-ms $(FAULT_MS)) $(if $(ONLY),--only $(ONLY)) $(if $(TIMELINE),--timeline $(TIMELINE)) $(if $(VERBOSE),--verbose) $(if $(PLANT),--plant $(PLANT))
+	@node --disable-warning=ExperimentalWarning test/sim/main.ts $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOR),--seconds $(FOR)) $(if $(FROM),--from $(FROM)) $(if $(JOBS),--jobs $(JOBS)) $(if $(NODES),--nodes $(NODES)) $(if $(FAULT_MS),--fault-ms $(FAULT_MS)) $(if $(ONLY),--only $(ONLY)) $(if $(TIMELINE),--timeline $(TIMELINE)) $(if $(VERBOSE),--verbose) $(if $(PLANT),--plant $(PLANT))
 
 fuzz: install ## decoders against one another for a minute: FOR=seconds or INPUTS=n, SEED=n, TARGET=wire|json|merge|frames
 	@node test/fuzz/main.ts $(if $(TARGET),--target $(TARGET)) $(if $(SEED),--seed $(SEED)) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(FOR),--seconds $(FOR))

@@ -14,6 +14,8 @@ const config: KnipConfig = {
     'test/system/fake-node.ts',
     // Forked.
     'test/sim/worker.ts',
+    // Put into the page that it makes, by test/sim/timeline/timeline.ts.
+    'test/sim/timeline/page/main.ts',
   ],
   project: ['src/**/*.ts!', 'cluster/**/*.ts!', 'bench/**/*.ts', 'demo/**/*.ts', 'test/**/*.ts'],
   ignoreExportsUsedInFile: { interface: true, type: true },

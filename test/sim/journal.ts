@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { NodeId } from '../../src/raft/core/types.ts';
+import { textOf } from './event-text.ts';
 
 export type SimEvent =
   /** @param sentMs null where it is not known */
@@ -89,20 +90,4 @@ export class Journal {
     this.#hashRest();
     return this.#hash.digest('hex').slice(0, 16);
   }
-}
-
-function textOf(event: SimEvent): string {
-  switch (event.kind) {
-    case 'message':
-      return `${event.from}>${event.to} ${event.name}`;
-    case 'fault':
-      return `fault ${event.what} ${event.nodes.join(' ')}`.trimEnd();
-    case 'state':
-      return `${event.node} ${event.state} in term ${event.term}`;
-    case 'client':
-      return `${event.client} ${event.what} through ${event.node}: ${event.outcome}, begun ${event.startMs.toFixed(3)}`;
-    case 'note':
-      break;
-  }
-  return event.text;
 }

@@ -10,7 +10,7 @@ import { plantedBugs } from './plants.ts';
 import { replant } from './replant.ts';
 import { commandOf, shrink } from './shrink.ts';
 import { simulate, SimulationFailure, type SimulationOptions } from './simulation.ts';
-import { drawTimeline } from './timeline.ts';
+import { drawTimeline } from './timeline/timeline.ts';
 
 const { values } = parseArgs({
   options: {
