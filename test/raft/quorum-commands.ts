@@ -25,7 +25,7 @@ export function voteResultText(words: readonly string[]): string {
   return agreed(countVotes([...votes.keys()], cast), naiveVote(votes));
 }
 
-function agreed<Value>(core: Value, naive: Value): string {
+function agreed<Value extends number | string>(core: Value, naive: Value): string {
   if (core !== naive) throw new Error(`the core says ${core}, the definition ${naive}`);
   return `${core}`;
 }
