@@ -8,6 +8,7 @@ import type { Message } from '../../src/raft/core/message.ts';
 import { InvariantError } from '../../src/raft/core/invariant.ts';
 import { asHash, asIndex, asReplicaId, asTerm, type LogPosition, type ReplicaId } from '../../src/raft/core/types.ts';
 import { changeText, entriesText, messageText, position, stateText, summary, writeText } from './print.ts';
+import { commitIndexText, voteResultText } from './quorum-commands.ts';
 import { defaultOptions, diskOf, logOfTerms, Replica, type ReplicaOptions, type Sent } from './replica.ts';
 
 /** Which messages a command means: `1->2 append first`. */
@@ -98,6 +99,12 @@ export class Harness {
         return this.#show(names[0], durableText);
       case 'messages':
         this.#lines.push(...this.#transit.map((sent) => this.#sentText(sent)));
+        return;
+      case 'commit-index':
+        this.#lines.push(commitIndexText(names));
+        return;
+      case 'vote-result':
+        this.#lines.push(voteResultText(names));
         return;
       default:
         throw new Error(`no such command: ${command}`);

@@ -1,6 +1,7 @@
 /**
  * The sentences of figure 2 of the Raft paper, one test each, as far as the core carries them out. Where pre-votes and
- * check-quorum (thesis 9.6, 6.2) or the protocol's own rules change a sentence, its test says how.
+ * check-quorum (thesis 9.6, 6.2) or the protocol's own rules change a sentence, its test says how. Sections 5.2 and 5.4
+ * are in paper-elections.test.ts and paper-safety.test.ts.
  */
 import { describe, expect, test } from 'vitest';
 import {
@@ -92,17 +93,6 @@ describe('RequestVote, receiver', () => {
       ['3', false],
       ['2', true],
     ]);
-  });
-
-  test.each([
-    { last: [9, 1], granted: false, why: 'longer, but of an older term' },
-    { last: [1, 2], granted: false, why: 'of the same term, but shorter' },
-    { last: [2, 2], granted: true, why: 'equal' },
-    { last: [1, 3], granted: true, why: 'shorter, but of a newer term' },
-  ] as const)('5.4.1 up-to-date: $why', ({ last, granted: outcome }) => {
-    const replica = replicaWith(diskOf({ terms: [1, 2], term: 3 }));
-    replica.step(vote({ term: 4, last }));
-    expect(sentOf(replica, 'vote-reply')).toMatchObject([{ granted: outcome }]);
   });
 });
 

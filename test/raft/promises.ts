@@ -3,11 +3,11 @@
  * safety, log matching, leader completeness, state machine safety, acknowledgements of durable entries only, commits
  * that a majority holds, and reads that cover everything committed before they began.
  */
-import type { LogWrite } from '../../src/raft/core/log.ts';
 import type { Message } from '../../src/raft/core/message.ts';
 import type { Entry, LogIndex, ReplicaId, Term } from '../../src/raft/core/types.ts';
 import { messageText } from './print.ts';
 import type { Replica } from './replica.ts';
+import { demand, type Effects, type Watcher } from './watcher.ts';
 
 /** How often what happened: schedules in which nothing happens prove nothing. */
 export interface Coverage {
@@ -34,12 +34,6 @@ export const noCoverage = (): Coverage => ({
   readsRefused: 0,
 });
 
-export class Violation extends Error {}
-
-function demand(holds: boolean, sentence: () => string): void {
-  if (!holds) throw new Violation(sentence());
-}
-
 interface Committed {
   readonly hash: string;
   /** The term of the leader that committed it. */
@@ -54,14 +48,7 @@ interface Seen {
   recovering: boolean;
 }
 
-/** What one action on a replica led to. */
-interface Effects {
-  readonly writes: readonly LogWrite[];
-  readonly messages: readonly Message[];
-  readonly reads: readonly { readonly requestId: string; readonly index: LogIndex | null }[];
-}
-
-export class Promises {
+export class Promises implements Watcher {
   readonly #replicas: readonly Replica[];
   readonly #coverage: Coverage;
   readonly #seen = new Map<ReplicaId, Seen>();

@@ -1,11 +1,17 @@
 /**
  * A cluster driven by a list of numbers: each one picks an action (deliver, lose, repeat or reorder a message, complete a
- * write, tick, propose, read, crash, restart with or without amnesia, cut a link) among those possible now. After each
- * action everything Raft promises is checked.
+ * write, tick, propose, read, crash, restart with or without amnesia, cut a link) among those possible now. A watcher looks
+ * at what each action led to.
  */
+import fc from 'fast-check';
 import { asReplicaId, type ReplicaId } from '../../src/raft/core/types.ts';
-import { type Coverage, Promises, Violation } from './promises.ts';
+import { type Coverage, Promises } from './promises.ts';
 import { defaultOptions, diskOf, Replica, type ReplicaOptions, type Sent } from './replica.ts';
+import { Violation, type Watcher } from './watcher.ts';
+
+/** Of any length up to twice `mean`, so that a failure shrinks to few actions. Unbiased: small numbers are not special. */
+export const schedule = (mean: number): fc.Arbitrary<readonly number[]> =>
+  fc.noBias(fc.array(fc.nat({ max: 2 ** 31 - 1 }), { maxLength: 2 * mean, size: 'max' }));
 
 /** More messages than this on the way: the oldest is lost. */
 const transitMax = 40;
@@ -16,10 +22,16 @@ export class RandomCluster {
   readonly #amnesia: boolean;
   #transit: Sent[] = [];
   readonly #cut = new Set<string>();
-  readonly #promises: Promises;
+  readonly #watcher: Watcher;
   #payloads = 0;
 
-  constructor(size: number, amnesia: boolean, coverage: Coverage) {
+  /** By default everything Raft promises is checked; `watch` puts another watcher in its place. */
+  constructor(
+    size: number,
+    amnesia: boolean,
+    coverage: Coverage,
+    watch = (replicas: readonly Replica[]): Watcher => new Promises(replicas, coverage),
+  ) {
     this.coverage = coverage;
     this.#amnesia = amnesia;
     const voters = Array.from({ length: size }, (_, at) => asReplicaId(`${at + 1}`));
@@ -32,7 +44,7 @@ export class RandomCluster {
       randomBelow: (bound) => (draws = (draws * 7 + 3) % 101) % bound,
     };
     this.#replicas = voters.map((id) => new Replica(id, voters, diskOf({}), options));
-    this.#promises = new Promises(this.#replicas, coverage);
+    this.#watcher = watch(this.#replicas);
     for (const replica of this.#replicas) this.#look(replica);
   }
 
@@ -148,7 +160,7 @@ export class RandomCluster {
   #read(replica: Replica): void {
     if (!replica.running) return;
     const name = `r${this.coverage.steps}`;
-    this.#promises.readBegins(name);
+    this.#watcher.readBegins?.(name);
     this.#act(replica, () => replica.read(name));
   }
 
@@ -183,7 +195,7 @@ export class RandomCluster {
     this.coverage.crashes += 1;
     this.#transit = this.#transit.filter((sent) => sent.message.from !== replica.id || !this.#held(sent));
     replica.crash(Math.floor(pick / 8) % 3);
-    this.#promises.crashed(replica);
+    this.#watcher.crashed?.(replica);
   }
 
   #restart(replica: Replica, loseFrom: number | undefined): void {
@@ -193,7 +205,7 @@ export class RandomCluster {
 
   #look(replica: Replica): void {
     const { sent, writes, reads } = replica.takeOutcome();
-    this.#promises.check(replica, { writes, reads, messages: sent.map(({ message }) => message) });
+    this.#watcher.check(replica, { writes, reads, messages: sent.map(({ message }) => message) });
     this.#transit.push(...sent);
     if (this.#transit.length > transitMax) this.#transit.splice(0, this.#transit.length - transitMax);
   }

@@ -2,11 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { noCoverage } from './promises.ts';
-import { RandomCluster } from './random-cluster.ts';
-
-/** Of any length up to twice `mean`, so that a failure shrinks to few actions. Unbiased: small numbers are not special. */
-const schedule = (mean: number): fc.Arbitrary<readonly number[]> =>
-  fc.noBias(fc.array(fc.nat({ max: 2 ** 31 - 1 }), { maxLength: 2 * mean, size: 'max' }));
+import { RandomCluster, schedule } from './random-cluster.ts';
 
 /** Shrinking ends here; whatever it found by then is reported. */
 const interruptAfterTimeLimit = 12_000;

@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { etcdSituations } from './etcd-situations.ts';
 import { Harness } from './harness.ts';
 
 const folder = join(import.meta.dirname, 'scenarios');
@@ -24,8 +25,9 @@ function play(script: string): string {
   return `${played.join('\n\n')}\n`;
 }
 
+const files = readdirSync(folder).filter((file) => file.endsWith('.txt'));
+
 describe('raft scenarios', () => {
-  const files = readdirSync(folder).filter((file) => file.endsWith('.txt'));
   test.each(files)('%s', (file) => {
     const path = join(folder, file);
     const script = readFileSync(path, 'utf8');
@@ -33,9 +35,26 @@ describe('raft scenarios', () => {
     if (update) writeFileSync(path, played);
     else expect(played).toBe(script);
   });
+});
 
-  test('every scenario stands in the index', () => {
-    const index = readFileSync(join(folder, 'README.md'), 'utf8');
-    expect(files.filter((file) => !index.includes(`\`${file}\``))).toEqual([]);
+describe('the index of scenarios', () => {
+  const index = readFileSync(join(folder, 'README.md'), 'utf8');
+  const named = [...index.matchAll(/`([\w-]+\.txt)`/g)].map(([, file = '']) => file);
+  const rows = index.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
+
+  test('names every scenario, and no other', () => {
+    expect([...new Set(named)].toSorted()).toEqual(files.toSorted());
+  });
+
+  test('has 41 situations of etcd in its list', () => {
+    expect(new Set(etcdSituations).size).toBe(41);
+  });
+
+  test.each(etcdSituations)('has one row for %s, with a scenario or the reason why there is none', (situation) => {
+    const found = rows.filter((cells) => cells[1] === `\`${situation}\``);
+    expect(found).toHaveLength(1);
+    const [, , rule, scenario] = found[0] ?? [];
+    expect(rule).not.toBe('');
+    expect(scenario).toMatch(/^(`[\w-]+\.txt`(, )?)+$|^not (yet|here): ./);
   });
 });
