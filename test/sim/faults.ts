@@ -355,10 +355,11 @@ function rollHardStateBack(f: FaultContext): void {
   const others = f.nodes.filter((other) => other !== node);
   if (!others.every(({ store, disk }) => store?.ready === true && disk.failWrites.size === 0)) return;
   const heard = f.counterHeard(node);
-  const writes = node.view.hardStateCounter - heard + 1;
   if (heard < 2 || !f.atlas.mayHurt([node])) return;
   node.crash('process');
-  if (!node.disk.revertSlotWrites('hard-state', writes)) {
+  node.disk.revertSlotWrites('hard-state', Math.max(1, node.view.hardStateCounter - heard + 1));
+  if (node.view.hardStateCounter >= heard) {
+    // A write that was in flight stands in the other generation: what the peers know of is still there.
     f.start(node);
     return;
   }
