@@ -9,6 +9,7 @@
  */
 import { limits } from '../limits.ts';
 import type { Clock } from '../platform/clock.ts';
+import { DiskError } from '../platform/disk-error.ts';
 import type { Executor } from '../platform/executor.ts';
 import type { KeyValue, KeyValueOperation } from '../platform/key-value.ts';
 import type { EntryHash, LogIndex } from '../raft/core/types.ts';
@@ -35,6 +36,8 @@ import { bucketOf, findPosting } from './postings.ts';
 export interface TraceIndexOptions {
   /** Opens the store `index`; called again after a failed write. */
   readonly openStore: () => Promise<KeyValue>;
+  /** Removes it with all it holds, while it is closed. */
+  readonly destroyStore: () => Promise<void>;
   readonly executor: Executor;
   readonly clock: Clock;
   readonly clusterId: string;
@@ -53,7 +56,6 @@ export interface AppliedPosition {
 
 const start: AppliedPosition = { applied: emptyLog.index, hash: emptyLog.hash };
 const recordsPerRead = 64;
-const deletesMax = 10_000;
 
 export class TraceIndex {
   readonly #options: Required<TraceIndexOptions>;
@@ -97,8 +99,8 @@ export class TraceIndex {
   }
 
   async #load(): Promise<void> {
-    const store = await this.#store;
-    const [newest] = await store.range({ gte: firstKey, lt: keysEnd, reverse: true, limit: 1 });
+    const range = { gte: firstKey, lt: keysEnd, reverse: true, limit: 1 };
+    const [newest] = await this.#read((store) => store.range(range));
     if (newest === undefined) return;
     const [key, record] = newest;
     const lastWindow = windowOfFlushKey(key);
@@ -117,12 +119,12 @@ export class TraceIndex {
   }
 
   async #loadWindows(first: number, last: number): Promise<StoredWindow[]> {
-    const store = await this.#store;
     const windows: StoredWindow[] = [];
     while (first + windows.length <= last) {
       const from = first + windows.length;
       const count = Math.min(recordsPerRead, last - from + 1);
-      const records = await store.getMany(Array.from({ length: count }, (_, offset) => windowKey(from + offset)));
+      const keys = Array.from({ length: count }, (_, offset) => windowKey(from + offset));
+      const records = await this.#read((store) => store.getMany(keys));
       for (const [offset, record] of records.entries()) {
         if (record === undefined) throw new DamagedError(`window ${from + offset} of the index`, 'it is missing');
         const window = StoredWindow.decode(from + offset, record);
@@ -134,6 +136,16 @@ export class TraceIndex {
       }
     }
     return windows;
+  }
+
+  /** What the store cannot read is damage like any other: the log has it all. */
+  async #read<Result>(look: (store: KeyValue) => Promise<Result>): Promise<Result> {
+    try {
+      return await look(await this.#store);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      throw new DamagedError('the index', `its store cannot be read: ${error.message}`, { cause: error });
+    }
   }
 
   /** As of the last flush; null when there is none. */
@@ -149,26 +161,17 @@ export class TraceIndex {
     return this.#open.last;
   }
 
-  /** Empties the index, to be rebuilt from the entry after `position` on. Takes about 4 us per key that was there. */
+  /**
+   * Empties the index, to be rebuilt from the entry after `position` on. The store goes as a whole: one that cannot be read
+   * cannot be emptied key by key either. Rejects with a `DiskError`; a later call tries again.
+   */
   async reset(position: AppliedPosition = start): Promise<void> {
     invariant(this.#flushing === null, 'no reset during a flush');
     this.#damaged = 'it is being reset';
-    if (this.#writeFailed) await this.#reopenStore();
-    const store = await this.#store;
-    // From the end: until the last key is gone, what is left has no flush record at its end, or an older one with all its windows.
-    for (;;) {
-      const keys = await store.keys({ gte: firstKey, lt: keysEnd, reverse: true, limit: deletesMax });
-      if (keys.length === 0) break;
-      try {
-        await store.batch(
-          keys.map((key) => ({ type: 'del', key })),
-          { sync: true },
-        );
-      } catch (error) {
-        this.#writeFailed = true;
-        throw error;
-      }
-    }
+    const { openStore, destroyStore } = this.#options;
+    this.#store = this.#closed().then(destroyStore).then(openStore);
+    await this.#store;
+    this.#writeFailed = false;
     this.#windows = [];
     this.#firstWindow = 0;
     this.#full = [];
@@ -197,7 +200,7 @@ export class TraceIndex {
     const windows = this.#windows.filter((window) => window.mayHave(fingerprint));
     if (windows.length === 0) return inMemory;
     const keys = windows.map((window) => bucketKey(window.number, bucketOf(fingerprint)));
-    const records = await (await this.#store).getMany(keys);
+    const records = await this.#read((store) => store.getMany(keys));
     const onDisk = windows.flatMap((window, at) => {
       const where = `bucket ${bucketOf(fingerprint)} of window ${window.number} of the index`;
       const record = records[at];
@@ -290,12 +293,14 @@ export class TraceIndex {
 
   /** A handle whose write failed writes no more; lookups wait for the new one. */
   async #reopenStore(): Promise<void> {
-    this.#store = this.#store
-      .then((store) => store.close())
-      .catch(() => undefined)
-      .then(() => this.#options.openStore());
+    this.#store = this.#closed().then(() => this.#options.openStore());
     await this.#store;
     this.#writeFailed = false;
+  }
+
+  /** The store as it is, closed, however far it had come. */
+  #closed(): Promise<void> {
+    return this.#store.then((store) => store.close()).catch(() => undefined);
   }
 
   /** Flushes what is in memory and releases the store, also when the flush fails: then it rejects. */
@@ -303,7 +308,7 @@ export class TraceIndex {
     try {
       if (this.#damaged === null) await this.flush();
     } finally {
-      await (await this.#store).close();
+      await this.#closed();
     }
   }
 

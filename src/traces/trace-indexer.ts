@@ -8,6 +8,7 @@ import { errorOf, QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import { DiskError } from '../platform/disk-error.ts';
+import type { KeyValue } from '../platform/key-value.ts';
 import type { Platform } from '../platform/platform.ts';
 import { asIndex, type Entry, type LogIndex } from '../raft/core/types.ts';
 import { BlockReader } from '../store/block-reader.ts';
@@ -48,7 +49,8 @@ export class TraceIndexer {
     if (log.base === null) throw new Error('the index opens after the log is founded');
     const { position } = log.base;
     const index = await TraceIndex.open({
-      openStore: () => platform.disk.openKeyValue('index'),
+      openStore: () => openStore(options),
+      destroyStore: () => platform.disk.destroyKeyValue('index'),
       clock: platform.clock,
       executor: platform.executor,
       clusterId: log.base.clusterId,
@@ -189,6 +191,19 @@ export class TraceIndexer {
         'the index could not be flushed; what it lacks is read from the log at the next start',
       );
     }
+  }
+}
+
+/** The index is a cache: a store that says of itself that it is broken is thrown away, and no reason not to start. */
+async function openStore({ platform, logger }: TraceIndexerOptions): Promise<KeyValue> {
+  const { disk } = platform;
+  try {
+    return await disk.openKeyValue('index');
+  } catch (error) {
+    if (!(error instanceof DiskError) || (error.code !== 'damaged' && error.code !== 'io')) throw error;
+    logger.warn({}, `the index is rebuilt from the log: its store does not open (${error.message})`);
+    await disk.destroyKeyValue('index');
+    return disk.openKeyValue('index');
   }
 }
 

@@ -12,6 +12,8 @@ export class FaultAtlas {
   readonly lost = new Set<NodeId>();
   /** Of those, the ones that must not be started again: whoever remembers why may be gone by then. */
   readonly barred = new Set<NodeId>();
+  /** Committed entries of long ago that a disk lost while its node promised and held all that matters, as `node index`. */
+  readonly holes = new Set<string>();
   readonly #nodes: readonly SimNode[];
 
   constructor(nodes: readonly SimNode[]) {

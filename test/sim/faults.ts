@@ -1,7 +1,7 @@
 /** Everything that goes wrong in a run: a row for each fault, with how often it is drawn and what it does. */
 import { asIndex, type NodeId } from '../../src/raft/core/types.ts';
 import { hardStateSlots } from '../../src/store/hard-state.ts';
-import { entryKey } from '../../src/store/log-keys.ts';
+import { entriesEnd, entryKey } from '../../src/store/log-keys.ts';
 import type { FaultAtlas } from './fault-atlas.ts';
 import type { Cut, SimLinks } from './links.ts';
 import type { CrashKind } from './platform/disk-io.ts';
@@ -41,6 +41,7 @@ export interface Fault {
 }
 
 const dayMs = 86_400_000;
+const entryRange = { gte: entryKey(0), lt: entriesEnd };
 /** As long as a node may take to be refused by the others. */
 const rollBackMs = 3_000;
 
@@ -270,6 +271,8 @@ function damageLog(f: FaultContext): void {
     ['log cut', () => node.disk.cutLog('log')],
     ['batch of the log vanished', () => node.disk.vanish('log')],
     ['bit of the log flipped', () => node.disk.flipBit('log')],
+    ['table of the log lost', () => node.disk.forget('log', entryRange)],
+    ['value of the log garbled', () => node.disk.garble('log', entryRange)],
   ]);
   hurt(f, what, node, damage);
 }
@@ -284,6 +287,7 @@ function damageOldEntry(f: FaultContext): void {
   const key = entryKey(asIndex(index));
   const end = entryKey(asIndex(index + 1));
   f.note(`entry ${index} damaged`, node);
+  f.atlas.holes.add(`${node.id} ${index}`);
   node.disk.flipBit('log', { gte: key, lt: end });
   // While it runs, or where its next life finds it.
   if (f.random.chance(0.5)) crash(f, node, 'process');
@@ -309,7 +313,13 @@ function damageIndex(f: FaultContext): void {
     ['index cut', () => node.disk.cutLog('index')],
     ['batch of the index vanished', () => node.disk.vanish('index')],
     ['bit of the index flipped', () => node.disk.flipBit('index')],
-    ['index lost', () => node.disk.keyValues.delete('index')],
+    ['table of the index lost', () => node.disk.forget('index')],
+    ['value of the index garbled', () => node.disk.garble('index')],
+    ['value of the index misplaced', () => node.disk.misplace('index')],
+    ['part of the index hidden', () => node.disk.hide('index')],
+    ['part of the index unreadable', () => node.disk.failReads('index')],
+    ['index refuses to open', () => node.disk.refuse('index')],
+    ['index lost', () => node.disk.lose('index')],
   ]);
   f.note(what, node);
   // The index promises nothing: any number of nodes may lose theirs.
@@ -333,7 +343,7 @@ function driftClock(f: FaultContext): void {
 
 function loseLog(f: FaultContext): void {
   const node = anyNode(f);
-  hurt(f, 'log lost', node, () => node.disk.keyValues.delete('log'));
+  hurt(f, 'log lost', node, () => node.disk.lose('log'));
 }
 
 /** The disk is a new incarnation, no voter: it waits to be admitted (protocol A3). */

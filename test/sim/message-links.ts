@@ -68,7 +68,7 @@ export class MessageLinks implements SimLinks {
   }
 
   detach(transport: MessageTransport): void {
-    if (this.#transports.get(transport.hello.node) === transport) this.#transports.delete(transport.hello.node);
+    for (const [node, known] of this.#transports) if (known === transport) this.#transports.delete(node);
     for (const other of this.#transports.values()) other.lost(transport);
   }
 
@@ -236,6 +236,6 @@ export class MessageTransport implements Transport {
 
   async close(): Promise<void> {
     this.#handlers = null;
-    this.#network.detach(this);
+    if (this.#hello !== null) this.#network.detach(this);
   }
 }

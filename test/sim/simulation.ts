@@ -145,6 +145,7 @@ class Simulation {
       disks: new Map(this.#nodes.map((node) => [node.id, node.view])),
       damaged: this.#atlas.damaged,
       lost: this.#atlas.lost,
+      holes: this.#atlas.holes,
     });
     this.#nemesis = new Nemesis({
       nodes: this.#nodes,

@@ -20,6 +20,8 @@ export class Witness {
   readonly #damaged: ReadonlySet<NodeId>;
   /** Nodes that are no longer the voters they were. */
   readonly #lost: ReadonlySet<NodeId>;
+  /** Old entries that were damaged on purpose, as `node index`. */
+  readonly #holes: ReadonlySet<string>;
   readonly #leaders = new Map<number, ReplicaId>();
   /** Every entry that anybody applied, by index. */
   readonly #committed = new Map<LogIndex, { readonly hash: string; readonly term: number }>();
@@ -48,10 +50,12 @@ export class Witness {
     disks: ReadonlyMap<NodeId, DiskView>;
     damaged: ReadonlySet<NodeId>;
     lost: ReadonlySet<NodeId>;
+    holes: ReadonlySet<string>;
   }) {
     this.#disks = options.disks;
     this.#damaged = options.damaged;
     this.#lost = options.lost;
+    this.#holes = options.holes;
   }
 
   /** The highest index known to be committed. */
@@ -238,6 +242,7 @@ export class Witness {
     const known = this.#committed.get(commit);
     if (known === undefined) return;
     const held = disk.entry(commit);
+    if (held === null && this.#holes.has(`${id} ${commit}`)) return;
     demand(
       held?.hash === known.hash,
       `P8: the hard state of ${id} says that ${commit} is committed, but its disk holds ${held === null ? 'no' : 'another'} entry there`,

@@ -23,7 +23,8 @@ interface Setup {
 function optionsOn(machine: Machine, changes: Partial<TraceIndexOptions> = {}): TraceIndexOptions {
   const { disk, executor, clock } = machine.platform;
   const openStore = (): Promise<KeyValue> => disk.openKeyValue('index');
-  return { openStore, executor, clock, clusterId: 'c1', incarnation: 'i1', ...small, ...changes };
+  const destroyStore = (): Promise<void> => disk.destroyKeyValue('index');
+  return { openStore, destroyStore, executor, clock, clusterId: 'c1', incarnation: 'i1', ...small, ...changes };
 }
 
 function setup(seed = 1): Setup {
