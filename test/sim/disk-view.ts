@@ -12,6 +12,8 @@ export interface EntryOnDisk {
   readonly hash: string;
   readonly previousHash: string;
   readonly term: number;
+  /** Of its record. */
+  readonly bytes: number;
 }
 
 type Newest = { readonly state: HardState; readonly counter: number };
@@ -60,9 +62,12 @@ export class DiskView {
     return this.#current().get(index) ?? null;
   }
 
-  /** Durable entries above the base, as many as are whole. */
-  get entryCount(): number {
-    return this.#current().size;
+  /** The newest entry with at least so many bytes of entries behind it; 0 when there is none. */
+  newestBelow(tailBytes: number): number {
+    const entries = this.#current();
+    let index = Math.max(0, ...entries.keys());
+    for (let bytes = 0; index > 0 && bytes < tailBytes; index -= 1) bytes += entries.get(asIndex(index))?.bytes ?? 0;
+    return index;
   }
 
   #current(): Map<LogIndex, EntryOnDisk> {
@@ -115,7 +120,7 @@ function indexOf(key: ByteKey): LogIndex | null {
 function decoded(index: LogIndex, record: Uint8Array): EntryOnDisk | null {
   try {
     const { hash, previousHash, term } = decodeEntry(record, index);
-    return { index, hash, previousHash, term };
+    return { index, hash, previousHash, term, bytes: record.length };
   } catch {
     return null;
   }

@@ -7,7 +7,7 @@ import type { Cut, SimLinks } from './links.ts';
 import type { CrashKind } from './platform/disk-io.ts';
 import type { SimRandom } from './platform/random.ts';
 import type { SimScheduler } from './platform/scheduler.ts';
-import type { SimNode } from './sim-node.ts';
+import { type SimNode, verifiedTailBytes } from './sim-node.ts';
 
 export interface FaultContext {
   readonly nodes: readonly SimNode[];
@@ -280,7 +280,8 @@ function damageLog(f: FaultContext): void {
 /** An entry that was committed long ago, below what an open verifies: found when it is read, and fetched from a peer (protocol A4). */
 function damageOldEntry(f: FaultContext): void {
   const node = anyNode(f);
-  const newest = f.committed() - 40;
+  // Far enough below that no open looks there: a fault of the tail may end the log, and counts as another damage.
+  const newest = Math.min(f.committed() - 20, node.view.newestBelow(3 * verifiedTailBytes));
   if (newest < 1) return;
   const index = 1 + f.random.below(newest);
   if (!f.atlas.mayLoseEntry(node, index)) return;

@@ -45,11 +45,12 @@ export interface Boot {
 }
 
 /** Small, so that most traces come in pages, exports are split, and much of a log lies below what an open verifies. */
+export const verifiedTailBytes = 4_096;
 const smallLimits = {
   lookupBlocksMax: 24,
   blockRawBytesTarget: 2_048,
   indexFlushEntries: 24,
-  logVerifyBytes: 8_192,
+  logVerifyBytes: verifiedTailBytes,
 };
 
 export class SimNode {
