@@ -3,8 +3,9 @@
  * `SimDisk`; here are the faults. All damage comes from the seed that is handed in, so a run repeats.
  */
 import { bytesOf, keyOf, type ByteKey } from './ordered-bytes.ts';
-import { KeyValueState } from './key-value-state.ts';
+import { KeyValueState, views, type View } from './key-value-state.ts';
 import type { SimRandom } from './random.ts';
+import { blind, forgetRun, garbleValue, misplaceValue, type KeyRange } from './table-damage.ts';
 
 /** How slow a disk is: bounds of a uniform draw in virtual ms, with a rare long one. */
 export interface DiskLatency {
@@ -125,7 +126,7 @@ export class SimDiskState {
   }
 
   /** One bit of one value in [gte, lt) of a store is not what it was. Null when there is no value with a bit. */
-  flipBit(name: string, range?: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Damage | null {
+  flipBit(name: string, range?: KeyRange): Damage | null {
     const contents = this.keyValues.get(name)?.contents;
     if (contents === undefined) return null;
     const inRange = range === undefined ? contents.all() : contents.keys(keyOf(range.gte), keyOf(range.lt));
@@ -136,6 +137,51 @@ export class SimDiskState {
     // In place: the history holds the same bytes, so no later loss heals them.
     if (value !== undefined) this.#flipIn(value, 0, value.length);
     return { store: name, keys: [bytesOf(key)] };
+  }
+
+  /** Some neighbouring keys of [gte, lt) show what they held before, or nothing. Null when there are none. */
+  forget(name: string, range?: KeyRange): Damage | null {
+    return this.#damage(name, (state) => forgetRun(state, this.#random, range));
+  }
+
+  /** Several bytes of one value in [gte, lt) are not what they were, its length perhaps neither. */
+  garble(name: string, range?: KeyRange): Damage | null {
+    return this.#damage(name, (state) => garbleValue(state, this.#random, range));
+  }
+
+  /** A value of [gte, lt) stands under another key there, one that holds something else or that nobody wrote. */
+  misplace(name: string, range?: KeyRange): Damage | null {
+    return this.#damage(name, (state) => misplaceValue(state, this.#random, range));
+  }
+
+  /** `get`, or scans in one direction, no longer find some keys of [gte, lt) that the others find. */
+  hide(name: string, range?: KeyRange): Damage | null {
+    return this.#damage(name, (state) => blind(state, this.#random, 'hides', range));
+  }
+
+  /** Reads of some keys of [gte, lt) reject with `damaged`, and scans over them once they have reached their end. */
+  failReads(name: string, range?: KeyRange): Damage | null {
+    return this.#damage(name, (state) => blind(state, this.#random, 'fails', range));
+  }
+
+  /** The store does not open again, until it is destroyed. */
+  refuse(name: string): Damage {
+    const state = this.keyValue(name);
+    state.refusal = this.#random.pick(['damaged', 'io'] as const);
+    return { store: name, keys: state.contents.all().map(bytesOf) };
+  }
+
+  /** Everything in the store is gone. It opens as if it were new. */
+  lose(name: string): Damage {
+    const keys = this.entries(name).map(([key]) => key);
+    this.keyValues.delete(name);
+    return { store: name, keys };
+  }
+
+  #damage(name: string, inflict: (state: KeyValueState) => ByteKey[] | null): Damage | null {
+    const state = this.keyValues.get(name);
+    const keys = state === undefined ? null : inflict(state);
+    return keys === null ? null : { store: name, keys: keys.map(bytesOf) };
   }
 
   /** One bit of one slot is not what it was. False when the file is not there. */

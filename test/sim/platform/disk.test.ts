@@ -1,7 +1,8 @@
 /** The faults of simulated disks: all that protocol I2 names can happen, and nothing else does. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { KeyValueOperation } from '../../../src/platform/key-value.ts';
+import { DiskError } from '../../../src/platform/disk-error.ts';
+import type { KeyValue, KeyValueOperation } from '../../../src/platform/key-value.ts';
 import { bytes, expectRejection, text } from '../../platform/harness.ts';
 import type { CrashKind } from './disk-io.ts';
 import { SimDisk } from './disk.ts';
@@ -230,6 +231,144 @@ describe('damage', () => {
       expect(machine.state.slotFiles.size).toBe(0);
       return '';
     });
+  });
+});
+
+describe('damage to tables', () => {
+  const del = (key: string): KeyValueOperation => ({ type: 'del', key: bytes(key) });
+  const everything = { gte: bytes(''), lt: bytes([255]) };
+  /** a=1 b=1 c=1; then a=2 b=2, c gone; all synced. */
+  const opened = async (machine: Machine): Promise<KeyValue> => {
+    const store = await machine.disk.openKeyValue('store');
+    await store.batch([put('a', '1'), put('b', '1'), put('c', '1')], { sync: true });
+    await store.batch([put('a', '2'), put('b', '2'), del('c')], { sync: true });
+    return store;
+  };
+  const pairs = (found: readonly [Uint8Array, Uint8Array][]): string =>
+    found.map(([key, value]) => `${text(key)}=${text(value)}`).join(' ');
+  const scan = (store: KeyValue, reverse = false): Promise<string> =>
+    store.range({ ...everything, reverse }).then(pairs, codeOf);
+  const got = (store: KeyValue, key: string): Promise<string> =>
+    store.get(bytes(key)).then((value) => (value === undefined ? '-' : text(value)), codeOf);
+  const codeOf = (error: unknown): string => (error instanceof DiskError ? error.code : String(error));
+
+  it('brings old values and deleted keys back, and splits batches', async () => {
+    const seen = await outcomes(300, async (machine) => {
+      await opened(machine);
+      const damage = machine.state.forget('store');
+      expect(damage?.keys.every((key) => ['a', 'b', 'c'].includes(text(key)))).toBe(true);
+      return machine.look();
+    });
+    expect(seen).toEqual([
+      '',
+      'a=1 b=1',
+      'a=1 b=1 c=1',
+      'a=1 b=2',
+      'a=2',
+      'a=2 b=1',
+      'a=2 b=1 c=1',
+      'a=2 b=2',
+      'a=2 b=2 c=1',
+      'b=2',
+    ]);
+  });
+
+  it('forgets more than the history knows of, and only where it may', async () => {
+    await outcomes(40, async (machine) => {
+      const store = await machine.disk.openKeyValue('store');
+      for (let n = 0; n < 100; n += 1) await store.batch([put(`a${n % 50}`, '1'), put('b', `${n}`)], { sync: true });
+      machine.state.forget('store', { gte: bytes('a'), lt: bytes('b') });
+      expect(machine.look()).toMatch(/b=99$/);
+      return '';
+    });
+  });
+
+  it('garbles several bytes of one value, or its length, for good', async () => {
+    const lengths = await outcomes(40, async (machine) => {
+      const store = await machine.disk.openKeyValue('store');
+      await store.batch([put('a', 'abcdefgh')], { sync: true });
+      expect(machine.state.garble('store')?.keys).toEqual([bytes('a')]);
+      const after = machine.look();
+      expect(after).not.toBe('a=abcdefgh');
+      machine.state.vanish('store', 5);
+      machine.disk.crash('power');
+      expect(machine.look()).toBe(after);
+      return String(Math.sign(after.length - 'a=abcdefgh'.length));
+    });
+    expect(lengths).toEqual(['-1', '0', '1']);
+  });
+
+  it('puts a value under another key, which a scan may meet out of order', async () => {
+    const ordered = await outcomes(60, async (machine) => {
+      const store = await machine.disk.openKeyValue('store');
+      await store.batch([put('a', '1'), put('b', '2'), put('c', '3')], { sync: true });
+      const [, to = bytes('')] = machine.state.misplace('store')?.keys ?? [];
+      const found = (await scan(store)).split(' ');
+      expect(found).toContain(`${text(to)}=${text((await store.get(to)) ?? bytes(''))}`);
+      expect((await scan(store, true)).split(' ')).toEqual(found.toReversed());
+      return String(found.join() === found.toSorted().join());
+    });
+    expect(ordered).toEqual(['false', 'true']);
+  });
+
+  it('hides a key, or its newest value, from one way of looking alone', async () => {
+    const seen = await outcomes(200, async (machine) => {
+      const store = await opened(machine);
+      machine.state.hide('store', { gte: bytes('a'), lt: bytes('b') });
+      return `${await got(store, 'a')} | ${await scan(store)} | ${await scan(store, true)}`;
+    });
+    expect(seen).toEqual([
+      '- | a=2 b=2 | b=2 a=2',
+      '1 | a=2 b=2 | b=2 a=2',
+      '2 | a=1 b=2 | b=2 a=2',
+      '2 | a=2 b=2 | b=2',
+      '2 | a=2 b=2 | b=2 a=1',
+      '2 | b=2 | b=2 a=2',
+    ]);
+  });
+
+  it('fails reads; a scan fails only once it has reached its end, and until then leaves out what it cannot read', async () => {
+    const seen = await outcomes(100, async (machine) => {
+      const store = await opened(machine);
+      machine.state.failReads('store', { gte: bytes('a'), lt: bytes('b') });
+      const first = pairs(await store.range({ ...everything, limit: 1 }));
+      return `${await got(store, 'a')} ${await got(store, 'b')} | ${first} | ${await scan(store)} | ${await scan(store, true)}`;
+    });
+    expect(seen).toEqual([
+      '2 2 | a=2 | a=2 b=2 | damaged',
+      '2 2 | b=2 | damaged | b=2 a=2',
+      'damaged 2 | a=2 | a=2 b=2 | b=2 a=2',
+      'damaged 2 | b=2 | damaged | damaged',
+    ]);
+  });
+
+  it('keeps the store from opening until it is destroyed', async () => {
+    const codes = await outcomes(20, async (machine) => {
+      await (await opened(machine)).close();
+      machine.state.refuse('store');
+      const code = await machine.disk.openKeyValue('store').then(() => 'opened', codeOf);
+      await machine.disk.destroyKeyValue('store');
+      await machine.disk.openKeyValue('store');
+      return code;
+    });
+    expect(codes).toEqual(['damaged', 'io']);
+  });
+
+  it('loses a whole store, and only that', async () => {
+    await outcomes(3, async (machine) => {
+      await (await opened(machine)).close();
+      await (await machine.disk.openKeyValue('other')).batch([put('a', '1')], { sync: true });
+      expect(machine.state.lose('store').keys).toEqual([bytes('a'), bytes('b')]);
+      expect([machine.look(), machine.look('other')]).toEqual(['', 'a=1']);
+      expect(await scan(await machine.disk.openKeyValue('store'))).toBe('');
+      return '';
+    });
+  });
+
+  it('says when there is nothing to damage', async () => {
+    const { state } = new Machine(1);
+    for (const how of ['forget', 'garble', 'misplace', 'hide', 'failReads'] as const)
+      expect(state[how]('store')).toBeNull();
   });
 });
 

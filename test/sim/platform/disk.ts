@@ -15,6 +15,10 @@ import { SimSlotFile } from './slot-file.ts';
 
 const lockedSentence = 'the data directory (simulated) is in use by another process; stop it or choose another --data';
 
+function refusalSentence(name: string): string {
+  return `the data directory (simulated) is damaged (${name} does not open); start this node with an empty --data`;
+}
+
 export class SimDisk implements Disk {
   readonly #state: SimDiskState;
   readonly #process: SimProcess;
@@ -32,6 +36,7 @@ export class SimDisk implements Disk {
     return this.#io.after('syncMs', () => {
       if (this.#stores.has(name)) throw new DiskError('locked', lockedSentence);
       const state = this.#state.keyValue(name);
+      if (state.refusal !== null) throw new DiskError(state.refusal, refusalSentence(name));
       // LevelDB replays its log into a synced table before it answers: what this boot can see, it can keep.
       state.markDurable();
       const store = new SimKeyValue({ name, state, io: this.#io, onClosed: () => this.#stores.delete(name) });

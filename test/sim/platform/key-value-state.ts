@@ -5,6 +5,7 @@
  * Must always hold: undoing the history from its end gives the contents before it; redoing it gives the contents again.
  */
 import { keyOf, OrderedBytes, type ByteKey } from './ordered-bytes.ts';
+import type { DiskErrorCode } from '../../../src/platform/disk-error.ts';
 import type { KeyValueOperation } from '../../../src/platform/key-value.ts';
 import type { SimRandom } from './random.ts';
 
@@ -29,6 +30,19 @@ export interface Batch {
   readonly bytes: number;
 }
 
+/** The ways to look into a store. Damage to a table's filter or index blinds one of them and leaves the others. */
+export const views = ['get', 'forward', 'reverse'] as const;
+export type View = (typeof views)[number];
+
+/** Damage that shows when somebody looks: in one view the keys in [gte, lt) cannot be read, or miss their newest writes. */
+export interface ReadFault {
+  readonly view: View;
+  readonly gte: ByteKey;
+  readonly lt: ByteKey;
+  /** How many of its newest writes each key misses. */
+  readonly misses: number | 'all' | 'unreadable';
+}
+
 /** A copy of the operations, as they are when the call is made. */
 export function writesOf(operations: readonly KeyValueOperation[]): BatchWrite[] {
   return operations.map((operation) => ({
@@ -39,6 +53,11 @@ export function writesOf(operations: readonly KeyValueOperation[]): BatchWrite[]
 
 export class KeyValueState {
   readonly contents = new OrderedBytes();
+  readonly readFaults: ReadFault[] = [];
+  /** Keys that a scan meets out of order, in the place of another key. */
+  readonly misplaced = new Map<ByteKey, ByteKey>();
+  /** What opening rejects with; null when it opens. */
+  refusal: Extract<DiskErrorCode, 'damaged' | 'io'> | null = null;
   #history: Batch[] = [];
   #historyBytes = 0;
   #nextNumber = 1;
@@ -76,21 +95,78 @@ export class KeyValueState {
 
   /** As if the other batches of the history had never been written. Gives the keys whose contents changed. */
   keepOnly(kept: (batch: Readonly<Batch>) => boolean): ByteKey[] {
-    const history = this.#history;
-    const survivors = history.filter((batch) => kept(batch));
-    if (survivors.length === history.length) return [];
-    const now = new Map<ByteKey, Uint8Array | undefined>();
-    for (const batch of history) for (const { key } of batch.writes) now.set(key, this.contents.get(key));
-    for (const batch of history.toReversed()) {
+    return this.#rewrite((batch) => (kept(batch) ? batch.writes : null));
+  }
+
+  /**
+   * The newest writes of these keys are gone, so many of each: what they had replaced or deleted is back. More than the
+   * history knows of takes the key away. Gives the keys whose contents changed.
+   */
+  forget(losses: ReadonlyMap<ByteKey, number>): ByteKey[] {
+    const left = new Map(losses);
+    const lost = new Set<BatchWrite>();
+    for (const { writes } of this.#history.toReversed()) {
+      for (const write of writes.toReversed()) {
+        const count = left.get(write.key) ?? 0;
+        if (count === 0) continue;
+        lost.add(write);
+        left.set(write.key, count - 1);
+      }
+    }
+    const gone = [...left].filter(([, count]) => count > 0).map(([key]) => key);
+    return this.#rewrite(({ writes }) => writes.filter((write) => !lost.has(write)), gone);
+  }
+
+  /** The newest value of `key` is not what was written, for good: no later loss heals it. */
+  damage(key: ByteKey, value: Uint8Array): void {
+    for (const batch of this.#history.toReversed()) {
+      const at = batch.writes.findLastIndex((write) => write.key === key);
+      if (at < 0) continue;
+      this.#rewrite((each) => (each === batch ? each.writes.with(at, { key, value }) : each.writes));
+      return;
+    }
+    this.contents.set(key, value);
+  }
+
+  /** What `key` held before its `count` newest writes; undefined when the history does not reach that far. */
+  valueBefore(key: ByteKey, count: number): Uint8Array | undefined {
+    if (count === 0) return this.contents.get(key);
+    let left = count;
+    for (const { writes, undo } of this.#history.toReversed()) {
+      for (let at = writes.length - 1; at >= 0; at--) {
+        if (writes[at]?.key !== key) continue;
+        left -= 1;
+        if (left === 0) return undo[at];
+      }
+    }
+    return undefined;
+  }
+
+  /**
+   * Takes the history back and redoes what `survives` leaves of each batch; null leaves nothing. The keys `gone` are lost
+   * from before the history.
+   */
+  #rewrite(
+    survives: (batch: Readonly<Batch>) => readonly BatchWrite[] | null,
+    gone: readonly ByteKey[] = [],
+  ): ByteKey[] {
+    const touched = [...gone, ...this.#history.flatMap(({ writes }) => writes.map(({ key }) => key))];
+    const before = new Map(touched.map((key) => [key, this.contents.get(key)]));
+    const survivors = this.#history.flatMap((batch) => {
+      const writes = survives(batch);
+      return writes === null ? [] : [{ ...batch, writes }];
+    });
+    for (const batch of this.#history.toReversed()) {
       for (let at = batch.writes.length - 1; at >= 0; at--) {
         const write = batch.writes[at];
         if (write !== undefined) this.contents.set(write.key, batch.undo[at]);
       }
     }
+    for (const key of gone) this.contents.set(key, undefined);
     for (const batch of survivors) this.#redo(batch);
     this.#history = survivors;
     this.#historyBytes = survivors.reduce((sum, batch) => sum + batch.bytes, 0);
-    return [...now].filter(([key, value]) => this.contents.get(key) !== value).map(([key]) => key);
+    return [...before].filter(([key, value]) => this.contents.get(key) !== value).map(([key]) => key);
   }
 
   #redo(batch: Batch): void {

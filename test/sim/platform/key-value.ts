@@ -5,7 +5,7 @@
 import { DiskError } from '../../../src/platform/disk-error.ts';
 import type { KeyValue, KeyValueOperation, KeyValueRange } from '../../../src/platform/key-value.ts';
 import type { CrashKind, DiskIo } from './disk-io.ts';
-import { writesOf, type BatchWrite, type KeyValueState } from './key-value-state.ts';
+import { writesOf, type BatchWrite, type KeyValueState, type ReadFault } from './key-value-state.ts';
 import { bytesOf, keyOf, type ByteKey } from './ordered-bytes.ts';
 
 interface PendingBatch {
@@ -39,22 +39,22 @@ export class SimKeyValue implements KeyValue {
 
   get(key: Uint8Array): Promise<Uint8Array | undefined> {
     const at = keyOf(key);
-    return this.#read(() => this.#valueAt(at));
+    return this.#read(() => this.#got(at));
   }
 
   getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     const all = keys.map(keyOf);
-    return this.#read(() => all.map((key) => this.#valueAt(key)));
+    return this.#read(() => all.map((key) => this.#got(key)));
   }
 
   range(options: KeyValueRange): Promise<[key: Uint8Array, value: Uint8Array][]> {
     const found = this.#finder(options);
-    return this.#read(() => found().map((key) => [bytesOf(key), this.#valueAt(key) ?? new Uint8Array(0)]));
+    return this.#read(() => found().map(([key, value]) => [bytesOf(key), copyOf(value)]));
   }
 
   keys(options: KeyValueRange): Promise<Uint8Array[]> {
     const found = this.#finder(options);
-    return this.#read(() => found().map(bytesOf));
+    return this.#read(() => found().map(([key]) => bytesOf(key)));
   }
 
   batch(operations: readonly KeyValueOperation[], options: { readonly sync: boolean }): Promise<void> {
@@ -111,20 +111,83 @@ export class SimKeyValue implements KeyValue {
   #read<Result>(look: () => Result): Promise<Result> {
     if (!this.#open) return Promise.reject(closedError());
     if (this.#io.random.chance(0.5)) return this.#io.after('readMs', look);
+    const seen = outcomeOf(look);
+    return this.#io.after('readMs', seen);
+  }
+
+  /**
+   * The pairs of a range. One that ends at its limit never learns that a part was unreadable: LevelDB leaves such a table
+   * out and tells at the end of the scan.
+   */
+  #finder(options: KeyValueRange): () => [ByteKey, Uint8Array][] {
+    const [gte, lt, limit] = [keyOf(options.gte), keyOf(options.lt), options.limit ?? Infinity];
+    const view = options.reverse === true ? 'reverse' : 'forward';
+    return () => {
+      const { contents, misplaced, readFaults, history } = this.#state;
+      const faults = readFaults.filter((fault) => fault.view === view && fault.gte < lt && gte < fault.lt);
+      const sound = faults.length === 0 && misplaced.size === 0;
+      let keys = contents.keys(gte, lt, options.reverse, sound ? limit : Infinity);
+      if (!sound) {
+        // A view that misses a deletion still sees what was deleted.
+        const written = history.flatMap(({ writes }) => writes.map(({ key }) => key));
+        keys = [...new Set([...keys, ...written.filter((key) => gte <= key && key < lt)])];
+        keys.sort((a, b) => (placeOf(a, misplaced) < placeOf(b, misplaced) ? -1 : 1));
+        if (options.reverse === true) keys.reverse();
+      }
+      const found: [ByteKey, Uint8Array][] = [];
+      for (const key of keys) {
+        if (found.length >= limit) return found;
+        const value = seenThrough(this.#state, faults, key);
+        if (value instanceof Uint8Array) found.push([key, value]);
+      }
+      if (found.length < limit && faults.some(({ misses }) => misses === 'unreadable')) throw unreadable(this.#name);
+      return found;
+    };
+  }
+
+  #got(key: ByteKey): Uint8Array | undefined {
+    const faults = this.#state.readFaults.filter(({ view }) => view === 'get');
+    const value = seenThrough(this.#state, faults, key);
+    if (value === 'unreadable') throw unreadable(this.#name);
+    return value === undefined ? undefined : copyOf(value);
+  }
+}
+
+/** What damaged eyes see of a key. */
+function seenThrough(
+  state: KeyValueState,
+  faults: readonly ReadFault[],
+  key: ByteKey,
+): Uint8Array | undefined | 'unreadable' {
+  const misses = faults.filter(({ gte, lt }) => gte <= key && key < lt).map((fault) => fault.misses);
+  if (misses.includes('unreadable')) return 'unreadable';
+  if (misses.includes('all')) return undefined;
+  return state.valueBefore(key, Math.max(0, ...misses.filter((count) => typeof count === 'number')));
+}
+
+function placeOf(key: ByteKey, misplaced: ReadonlyMap<ByteKey, ByteKey>): ByteKey {
+  return misplaced.get(key) ?? key;
+}
+
+/** Not value.slice(): of a Buffer that is a view, and damage to the disk would reach into the memory of nodes. */
+function copyOf(value: Uint8Array): Uint8Array {
+  return new Uint8Array(value);
+}
+
+/** Looks now; what was seen, an error too, is told when the result is called. */
+function outcomeOf<Result>(look: () => Result): () => Result {
+  try {
     const seen = look();
-    return this.#io.after('readMs', () => seen);
+    return () => seen;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
   }
+}
 
-  #finder(options: KeyValueRange): () => ByteKey[] {
-    const [gte, lt] = [keyOf(options.gte), keyOf(options.lt)];
-    return () => this.#state.contents.keys(gte, lt, options.reverse, options.limit);
-  }
-
-  #valueAt(key: ByteKey): Uint8Array | undefined {
-    const value = this.#state.contents.get(key);
-    // Not value.slice(): of a Buffer that is a view, and damage to the disk would reach into the memory of nodes.
-    return value === undefined ? undefined : new Uint8Array(value);
-  }
+function unreadable(name: string): DiskError {
+  return new DiskError('damaged', `the simulated store ${name} is damaged; start this node with an empty --data`);
 }
 
 function closedError(): DiskError {
