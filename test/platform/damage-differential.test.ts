@@ -11,7 +11,7 @@ import { openLevel } from '../../src/platform/real/key-value.ts';
 import { bytesOf } from '../sim/platform/ordered-bytes.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { Examiner } from './damage/examiner.ts';
-import { drawDamages, inflict, type FileKind } from './damage/files.ts';
+import { drawDamages, inflict, type FileDamage, type FileKind } from './damage/files.ts';
 import type { History, Write } from './damage/history.ts';
 import { entriesOf, wrongEntry, type LogOutcome, type WrongEntry } from './damage/log-outcome.ts';
 import { explain, type Fault, type FaultName, type Outcome } from './damage/outcome.ts';
@@ -20,7 +20,7 @@ import { keysOf, reproduce, sameAnswers } from './damage/reproduce.ts';
 import { buildStores, type RealStore } from './damage/stores.ts';
 
 const seed = Number(process.env['DAMAGE_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-/** Beside its deletion. Raise it to look for what is rare. */
+/** Beside its deletion. Raise it to look for what is rare; `DAMAGE_TABLE=1` prints the counts of docs/disk-faults.md. */
 const damagesPerFile = Number(process.env['DAMAGES'] ?? 5);
 /** The one verifies all of these small logs, as it does the newest part of a real one; the other leaves most unverified. */
 const verifyBytes = { all: limits.logVerifyBytes, end: 8 * 1024 };
@@ -28,6 +28,7 @@ const verifyBytes = { all: limits.logVerifyBytes, end: 8 * 1024 };
 interface Case {
   readonly name: string;
   readonly kind: FileKind;
+  readonly how: FileDamage['how'];
   /** null when nothing explains the outcome. */
   readonly faults: Fault[] | null;
   /** The simulated store answers the same after these faults. */
@@ -85,15 +86,33 @@ beforeAll(async () => {
       const reproduced = faults !== null && sameAnswers(outcome, await reproduce(store.history, faults));
       const { file, kind, how, at, extent } = damage;
       const name = `${store.name}/${file}: ${how} at ${at}, ${extent}`;
-      cases.push({ name, kind, faults, reproduced, log: await examineLog(store, change) });
+      cases.push({ name, kind, how, faults, reproduced, log: await examineLog(store, change) });
     }
   }
 }, 120_000);
 
 afterAll(() => {
+  if (process.env['DAMAGE_TABLE'] !== undefined) console.log(countsOf(cases));
   examiner.close();
   rmSync(root, { recursive: true, force: true });
 });
+
+/** A line for each damage: how often it came to what, in the store and in the block log. */
+function countsOf(all: readonly Case[]): string {
+  const counts = new Map<string, Map<string, number>>();
+  for (const { kind, how, faults, log } of all) {
+    const row = counts.get(`${kind} ${how}`) ?? new Map<string, number>();
+    counts.set(`${kind} ${how}`, row);
+    const store =
+      faults === null ? ['unexplained'] : faults.length === 0 ? ['whole'] : faults.map(({ fault }) => fault);
+    const wrong =
+      log?.wrong === null || log === null ? [] : [log.wrong.replaced ? 'log: replaced entry' : 'log: WRONG'];
+    const opening = log === null ? [] : [`log: ${log.outcome.kind}`];
+    for (const each of new Set(['damages', ...store, ...opening, ...wrong])) row.set(each, (row.get(each) ?? 0) + 1);
+  }
+  const lines = [...counts].map(([damage, row]) => `${damage}: ${[...row].map((each) => each.join(' ')).join(', ')}`);
+  return lines.sort().join('\n');
+}
 
 /** The outcomes that the simulated disk could not give if it had only these faults. */
 function outside(allowed: (kind: FileKind) => readonly FaultName[]): string[] {

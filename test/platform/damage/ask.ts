@@ -19,7 +19,7 @@ export async function ask(open: () => Promise<KeyValue>, keys: readonly ByteKey[
   return { kind: 'opened', answers };
 }
 
-export async function answersOf(store: KeyValue, keys: readonly ByteKey[]): Promise<Answers> {
+async function answersOf(store: KeyValue, keys: readonly ByteKey[]): Promise<Answers> {
   const scan = (reverse: boolean): Promise<Pair[] | Failure> =>
     orFailure(
       store

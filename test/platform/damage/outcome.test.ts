@@ -59,11 +59,7 @@ const explained: readonly [what: string, outcome: Outcome, faults: readonly Faul
   ],
   ['get finds an old value', changed(written, 'a', 'a1'), [{ fault: 'hide', view: 'get', key: 'a', value: 'a1' }]],
   ['get of a key fails', changed(written, 'a', { failed: 'damaged' }), [{ fault: 'failReads', view: 'get', key: 'a' }]],
-  [
-    'scans fail',
-    holding(written, { forward: { failed: 'io' } }),
-    [{ fault: 'failReads', view: 'forward', key: 'all' }],
-  ],
+  ['scans fail', holding(written, { forward: { failed: 'io' } }), [{ fault: 'failReads', view: 'forward', key: null }]],
   ['the store does not open', { kind: 'refused', code: 'io', sentence: '' }, [{ fault: 'refuse', code: 'io' }]],
   ['the process is killed', { kind: 'died' }, [{ fault: 'crash' }]],
 ];

@@ -35,19 +35,14 @@ export type Fault =
   | { readonly fault: 'flipBit' | 'garble' | 'misplace'; readonly key: ByteKey; readonly value: ByteKey }
   /** In this view `key` shows an older value, or none. */
   | { readonly fault: 'hide'; readonly view: View; readonly key: ByteKey; readonly value: ByteKey | undefined }
-  | { readonly fault: 'failReads'; readonly view: View; readonly key: ByteKey | 'all' };
+  /** Of one key, or of all in a scan. */
+  | { readonly fault: 'failReads'; readonly view: View; readonly key: ByteKey | null };
 export type FaultName = Fault['fault'];
 
-/** No fault but `crash` and `refuse` leaves nothing to ask; for the others see `explainAnswers`. */
 export function explain(history: History, outcome: Outcome): Fault[] | null {
-  switch (outcome.kind) {
-    case 'died':
-      return [{ fault: 'crash' }];
-    case 'refused':
-      return outcome.code === 'damaged' || outcome.code === 'io' ? [{ fault: 'refuse', code: outcome.code }] : null;
-    case 'opened':
-      return explainAnswers(history, outcome.answers);
-  }
+  if (outcome.kind === 'opened') return explainAnswers(history, outcome.answers);
+  if (outcome.kind === 'died') return [{ fault: 'crash' }];
+  return outcome.code === 'damaged' || outcome.code === 'io' ? [{ fault: 'refuse', code: outcome.code }] : null;
 }
 
 export function isFailure(answer: unknown): answer is Failure {
@@ -74,7 +69,7 @@ function explainAnswers(history: History, answers: Answers): Fault[] | null {
   for (const view of views) {
     const answered = seen[view];
     if (answered === null) {
-      faults.push({ fault: 'failReads', view, key: 'all' });
+      faults.push({ fault: 'failReads', view, key: null });
       continue;
     }
     for (const key of new Set([...held.keys(), ...answered.keys()])) {

@@ -92,7 +92,7 @@ function inflict(disk: SimDiskState, fault: Fault): void {
     case 'failReads':
       state.readFaults.push({
         view: fault.view,
-        ...(fault.key === 'all' ? { gte: firstKey, lt: lastKey } : around(fault.key)),
+        ...(fault.key === null ? { gte: firstKey, lt: lastKey } : around(fault.key)),
         misses: 'unreadable',
       });
       return;
