@@ -3,7 +3,9 @@
  *
  * Faults an implementation may show, because LevelDB shows them (protocol I2):
  * - after a power loss any subset of the unsynced batches is gone, each batch whole or not at all;
- * - damage can make a synced batch vanish or flip a value, without an error on open, get or scan.
+ * - damage can make a synced batch vanish or flip a value, without an error on open, get or scan;
+ * - damage to a table can bring an older value or a deleted key back, garble or misplace a value, and make get and scans
+ *   disagree; a scan that ends at its limit leaves out what it could not read. docs/disk-faults.md has all of it.
  * So callers sync what they promise and verify what they read.
  */
 export interface KeyValue {

@@ -131,6 +131,7 @@ export class KeyValueState {
       return;
     }
     this.contents.set(key, value);
+    this.onChange(null);
   }
 
   /** What `key` held before its `count` newest writes; undefined when the history does not reach that far. */

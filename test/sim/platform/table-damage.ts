@@ -80,8 +80,7 @@ export function blind(
   const to = from + 1 + random.below(keys.length - from);
   const misses = how === 'fails' ? 'unreadable' : random.pick(['all', 1, 2] as const);
   const blinded = how === 'fails' && random.chance(0.5) ? views : [random.pick(views)];
-  const end = range === undefined ? lastKey : keyOf(range.lt);
-  const [gte, lt] = [keys[from] ?? '', keys[to] ?? end];
+  const [gte, lt] = [keys[from] ?? '', keys[to] ?? (range === undefined ? lastKey : keyOf(range.lt))];
   for (const view of blinded) state.readFaults.push({ view, gte, lt, misses });
   return keys.slice(from, to);
 }
