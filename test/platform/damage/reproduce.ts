@@ -1,4 +1,5 @@
 /** The same faults on the simulated disk, and what a node is answered there. */
+import { ClockSkew } from '../../sim/platform/clock.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { SimDiskState } from '../../sim/platform/disk-state.ts';
 import type { KeyValueState } from '../../sim/platform/key-value-state.ts';
@@ -30,7 +31,7 @@ export async function reproduce(history: History, faults: readonly Fault[]): Pro
     throw new Error('the simulated disk no longer remembers the first batch');
   for (const fault of faults) inflict(disk, fault);
   if (faults.some(({ fault }) => fault === 'crash')) return { kind: 'died' };
-  const { disk: handle } = bootSimPlatform({ scheduler, disk, skew: { offsetMs: 0 } }, random.fork('boot'));
+  const { disk: handle } = bootSimPlatform({ scheduler, disk, skew: new ClockSkew() }, random.fork('boot'));
   return scheduler.complete(ask(() => handle.openKeyValue(store), keysOf(history)));
 }
 
