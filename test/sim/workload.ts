@@ -52,7 +52,7 @@ const patienceMs = Math.max(limits.writeDeadlineMs, limits.readDeadlineMs) + 2_0
 const exportsPerTrace = 30;
 /** Between two operations of a burst, and between two bursts, at most. */
 const thinkMsMax = 60;
-const restMsMax = 5_000;
+const restMsMax = 12_000;
 
 export interface ExportRequest {
   readonly trace: string;
@@ -112,7 +112,7 @@ export class SimWorkload {
   async #serve(name: string): Promise<void> {
     const { random } = this.#options;
     while (this.#open) {
-      for (let left = 1 + random.below(8); left > 0 && this.#open; left -= 1) {
+      for (let left = 1 + random.below(6); left > 0 && this.#open; left -= 1) {
         await (random.below(3) === 0 ? this.#readSome(name) : this.#writeSome(name));
         await this.#rest(thinkMsMax);
       }

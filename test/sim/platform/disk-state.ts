@@ -3,7 +3,7 @@
  * `SimDisk`; here are the faults. All damage comes from the seed that is handed in, so a run repeats.
  */
 import { bytesOf, keyOf, type ByteKey } from './ordered-bytes.ts';
-import { KeyValueState, views, type View } from './key-value-state.ts';
+import { KeyValueState } from './key-value-state.ts';
 import type { SimRandom } from './random.ts';
 import { blind, forgetRun, garbleValue, misplaceValue, type KeyRange } from './table-damage.ts';
 
