@@ -171,6 +171,10 @@ export class Witness {
     demand(applied <= commit && commit <= last, `S1: ${id} has applied ${applied}, commit ${commit}, last ${last}`);
     demand(term >= (this.#terms.get(boot) ?? 0), `S1: the term of ${id} went back to ${term}`);
     this.#terms.set(boot, term);
+    demand(
+      replica.lostPromise === null || role === 'follower',
+      `P4: ${id} is a ${role} while it lacks what it promised`,
+    );
     this.#promise(id, replica);
     this.#persistedCommit(id);
     this.#heldByMajority(id, commit);
