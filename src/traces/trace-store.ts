@@ -204,17 +204,18 @@ export class TraceStore {
   }
 
   /**
-   * Such an entry, where the log holds its promise: then the commit index says that others have it. A log that lost its promise
-   * may hold what was replaced everywhere else, and nobody would ever give it back. It recovers from the others anyway, by
-   * its promise (protocol A2), so it ends below the damage.
+   * Such an entry, where the log holds its promise and the commit index says that others have it. Any other may have been
+   * replaced everywhere else, and nobody would ever give it back: the log ends below it, and recovers from the others, by
+   * its promise (protocol A2).
    */
   async #edgeToRepair(): Promise<DamagedEntryError | null> {
-    const promised = this.#hardState.state?.promised;
+    const { state } = this.#hardState;
     for (;;) {
       const edge = await this.#damagedEdge();
-      if (edge === null || promised === undefined) return edge;
-      const here = await this.#log.positionAt(promised.index).catch(() => null);
-      if (here?.hash === promised.hash && here.term === promised.term) return edge;
+      if (edge === null || state === null) return edge;
+      const here = await this.#log.positionAt(state.promised.index).catch(() => null);
+      const kept = here?.hash === state.promised.hash && here.term === state.promised.term;
+      if (kept && edge.index <= state.commit) return edge;
       this.#options.logger.warn({ end: edge.index - 1 }, `the log was cut where a term may begin: ${edge.message}`);
       await this.#log.cutFrom(edge.index);
     }
