@@ -22,6 +22,7 @@ import { buildStores, type RealStore } from './damage/stores.ts';
 const seed = Number(process.env['DAMAGE_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 /** Beside its deletion. Raise it to look for what is rare; `DAMAGE_TABLE=1` prints the counts of docs/disk-faults.md. */
 const damagesPerFile = Number(process.env['DAMAGES'] ?? 5);
+const examiningMs = 60_000 + damagesPerFile * 10_000;
 /** The one verifies all of these small logs, as it does the newest part of a real one; the other leaves most unverified. */
 const verifyBytes = { all: limits.logVerifyBytes, end: 8 * 1024 };
 
@@ -89,7 +90,7 @@ beforeAll(async () => {
       cases.push({ name, kind, how, faults, reproduced, log: await examineLog(store, change) });
     }
   }
-}, 120_000);
+}, examiningMs);
 
 afterAll(() => {
   if (process.env['DAMAGE_TABLE'] !== undefined) console.log(countsOf(cases));

@@ -58,6 +58,7 @@ const explained: readonly [what: string, outcome: Outcome, faults: readonly Faul
     [{ fault: 'hide', view: 'get', key: 'a', value: undefined }],
   ],
   ['get finds an old value', changed(written, 'a', 'a1'), [{ fault: 'hide', view: 'get', key: 'a', value: 'a1' }]],
+  ['get finds other bytes', changed(written, 'a', 'a9'), [{ fault: 'hide', view: 'get', key: 'a', value: 'a9' }]],
   ['get of a key fails', changed(written, 'a', { failed: 'damaged' }), [{ fault: 'failReads', view: 'get', key: 'a' }]],
   ['scans fail', holding(written, { forward: { failed: 'io' } }), [{ fault: 'failReads', view: 'forward', key: null }]],
   ['the store does not open', { kind: 'refused', code: 'io', sentence: '' }, [{ fault: 'refuse', code: 'io' }]],
@@ -79,11 +80,8 @@ describe('an outcome', () => {
     },
   );
 
-  it.each([
-    ['a value that only one way of looking shows', changed(written, 'a', 'a9')],
-    ['a store that says it is locked', { kind: 'refused', code: 'locked', sentence: '' } as const],
-  ])('%s: is explained by nothing', (_, outcome) => {
-    expect(explain(history, outcome)).toBeNull();
+  it('that is a store which says it is locked is explained by nothing', () => {
+    expect(explain(history, { kind: 'refused', code: 'locked', sentence: '' })).toBeNull();
   });
 });
 

@@ -162,7 +162,7 @@ export class SimDiskState {
     return this.#damage(name, (state) => misplaceValue(state, this.#random, range));
   }
 
-  /** `get`, or scans in one direction, no longer find some keys of [gte, lt) that the others find. */
+  /** `get`, or scans in one direction, see some keys of [gte, lt) older, otherwise or not at all; the others see them. */
   hide(name: string, range?: KeyRange): Damage | null {
     return this.#damage(name, (state) => blind(state, this.#random, 'hides', range));
   }

@@ -34,13 +34,13 @@ export interface Batch {
 export const views = ['get', 'forward', 'reverse'] as const;
 export type View = (typeof views)[number];
 
-/** Damage that shows when somebody looks: in one view the keys in [gte, lt) cannot be read, or miss their newest writes. */
+/** Damage that shows when somebody looks: in one view the keys in [gte, lt) cannot be read, miss their newest writes or show other bytes. */
 export interface ReadFault {
   readonly view: View;
   readonly gte: ByteKey;
   readonly lt: ByteKey;
-  /** How many of its newest writes each key misses. */
-  readonly misses: number | 'all' | 'unreadable';
+  /** How many of its newest writes each key misses; or the bytes that it shows instead. */
+  readonly misses: number | 'all' | 'unreadable' | Uint8Array;
 }
 
 /** A copy of the operations, as they are when the call is made. */

@@ -165,6 +165,8 @@ function seenThrough(
 ): Uint8Array | undefined | 'unreadable' {
   const misses = faults.filter(({ gte, lt }) => gte <= key && key < lt).map((fault) => fault.misses);
   if (misses.includes('unreadable')) return 'unreadable';
+  const shown = misses.find((each) => each instanceof Uint8Array);
+  if (shown !== undefined) return shown;
   if (misses.includes('all')) return undefined;
   return state.valueBefore(key, Math.max(0, ...misses.filter((count) => typeof count === 'number')));
 }

@@ -65,7 +65,7 @@ export function misplaceValue(state: KeyValueState, random: SimRandom, range?: K
 }
 
 /**
- * Some neighbouring keys cannot be read, or miss their newest writes. A broken table fails or hides for whoever looks; a
+ * Some neighbouring keys cannot be read, or miss their newest writes, or one shows other bytes. A broken table fails or hides for whoever looks; a
  * broken filter or index blinds one view, and the others still see.
  */
 export function blind(
@@ -77,8 +77,9 @@ export function blind(
   const keys = keysIn(state, range);
   if (keys.length === 0) return null;
   const from = random.below(keys.length);
-  const to = from + 1 + random.below(keys.length - from);
-  const misses = how === 'fails' ? 'unreadable' : random.pick(['all', 1, 2] as const);
+  const other = state.contents.get(keys[from] ?? '')?.map((byte) => byte ^ 0xff) ?? 'all';
+  const misses = how === 'fails' ? 'unreadable' : random.pick(['all', 1, 2, other] as const);
+  const to = misses instanceof Uint8Array ? from + 1 : from + 1 + random.below(keys.length - from);
   const blinded = how === 'fails' && random.chance(0.5) ? views : [random.pick(views)];
   const [gte, lt] = [keys[from] ?? '', keys[to] ?? (range === undefined ? lastKey : keyOf(range.lt))];
   for (const view of blinded) state.readFaults.push({ view, gte, lt, misses });
