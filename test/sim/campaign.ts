@@ -16,6 +16,8 @@ export interface CampaignOptions {
   /** Processes; 1 runs the seeds in this one. */
   readonly jobs: number;
   readonly nodes?: number;
+  /** Aborted: no further seed is begun. */
+  readonly stop?: AbortSignal;
   /** Told now and then how far it is. */
   readonly progress: (totals: CampaignTotals) => void;
 }
@@ -77,7 +79,8 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignTot
   let next = options.from;
   const take = (): number | null => {
     totals.wallMs = performance.now() - startMs;
-    const over = next >= options.from + options.seeds || totals.wallMs >= options.forMs || totals.failures.length > 0;
+    const enough = next >= options.from + options.seeds || totals.wallMs >= options.forMs;
+    const over = enough || totals.failures.length > 0 || options.stop?.aborted === true;
     return over ? null : next++;
   };
   const took = (outcome: SeedOutcome): void => {

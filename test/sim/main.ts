@@ -103,8 +103,14 @@ async function many(): Promise<boolean> {
         `${(simulatedMs / 3_600_000).toFixed(2)} simulated hours, ${failures.length} failed\n`,
     );
   };
+  const stop = new AbortController();
+  process.once('SIGINT', () => {
+    process.stderr.write('finishing the seeds under way; Ctrl-C again ends at once\n');
+    stop.abort();
+  });
   const totals = await runCampaign({
     from,
+    stop: stop.signal,
     seeds,
     jobs,
     forMs: seconds === undefined ? Infinity : 1_000 * seconds,

@@ -3,6 +3,9 @@ import { runSeed } from './campaign.ts';
 
 const nodes = process.env['SIM_NODES'];
 
+// Ctrl-C reaches the whole group: the campaign stops handing out seeds, and the one under way is finished.
+process.on('SIGINT', () => undefined);
+process.on('disconnect', () => process.exit());
 process.on('message', (seed: number) => {
   void runSeed(seed, nodes === undefined || nodes === '' ? undefined : Number(nodes)).then((outcome) =>
     process.send?.(outcome),
