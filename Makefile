@@ -36,11 +36,18 @@ unit: install ## the quick tests alone
 system: install ## the tests with real processes alone
 	@node test/tooling/run-tests.ts system
 
+# The variables that a target takes, as the flags of its program: $(call flag,SEED,--seed).
+flag = $(if $($1),$2 $($1))
+
 sim: install ## the simulator: SEED=n again, with VERBOSE=1 or TIMELINE=file.html; SEEDS=n or FOR=seconds of fresh ones; PLANT=id
-	@node --disable-warning=ExperimentalWarning test/sim/main.ts $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOR),--seconds $(FOR)) $(if $(FROM),--from $(FROM)) $(if $(JOBS),--jobs $(JOBS)) $(if $(NODES),--nodes $(NODES)) $(if $(FAULT_MS),--fault-ms $(FAULT_MS)) $(if $(ONLY),--only $(ONLY)) $(if $(TIMELINE),--timeline $(TIMELINE)) $(if $(VERBOSE),--verbose) $(if $(PLANT),--plant $(PLANT))
+	@node --disable-warning=ExperimentalWarning test/sim/main.ts $(call flag,SEED,--seed) $(call flag,SEEDS,--seeds) \
+	  $(call flag,FOR,--seconds) $(call flag,FROM,--from) $(call flag,JOBS,--jobs) $(call flag,NODES,--nodes) \
+	  $(call flag,FAULT_MS,--fault-ms) $(call flag,ONLY,--only) $(call flag,TIMELINE,--timeline) \
+	  $(call flag,PLANT,--plant) $(if $(VERBOSE),--verbose)
 
 fuzz: install ## decoders against one another for a minute: FOR=seconds or INPUTS=n, SEED=n, TARGET=wire|json|merge|frames
-	@node test/fuzz/main.ts $(if $(TARGET),--target $(TARGET)) $(if $(SEED),--seed $(SEED)) $(if $(INPUTS),--inputs $(INPUTS)) $(if $(FOR),--seconds $(FOR))
+	@node test/fuzz/main.ts $(call flag,TARGET,--target) $(call flag,SEED,--seed) $(call flag,INPUTS,--inputs) \
+	  $(call flag,FOR,--seconds)
 
 bench: install ## acked spans a second, latencies and costs on this machine
 	@node bench/main.ts

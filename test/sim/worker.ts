@@ -8,6 +8,7 @@ process.on('SIGINT', () => undefined);
 process.on('disconnect', () => process.exit());
 process.on('message', (seed: number) => {
   void runSeed(seed, nodes === undefined || nodes === '' ? undefined : Number(nodes)).then((outcome) =>
-    process.send?.(outcome),
+    // A campaign that was killed takes nothing more.
+    process.send?.(outcome, undefined, undefined, () => undefined),
   );
 });
