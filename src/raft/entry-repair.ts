@@ -126,11 +126,25 @@ export class EntryRepair {
   /** `BlockLog.readRange`; a damaged entry is an error as there, and its repair begins. For who comes again. */
   async tryReadRange(first: LogIndex, last: LogIndex, bytesMax: number): Promise<Entry[]> {
     try {
-      return await this.#options.log.readRange(first, last, bytesMax);
+      return await this.#ofThisLog(await this.#options.log.readRange(first, last, bytesMax));
     } catch (error) {
       if (error instanceof DamagedEntryError) this.meet(error.index, error.what);
       throw error;
     }
+  }
+
+  /** Entries up to one that was replaced, and that damage brought back: whole, but of another term than the one of this log. */
+  async #ofThisLog(entries: Entry[]): Promise<Entry[]> {
+    const { committed, termAt } = this.#standing;
+    const known = (index: LogIndex): Term | undefined => (index <= committed() ? termAt(index) : undefined);
+    const at = entries.findIndex(({ index, term }) => (known(index) ?? term) !== term);
+    const stranger = entries[at];
+    if (stranger === undefined) return entries;
+    if (at > 0) return entries.slice(0, at);
+    const { index, term } = stranger;
+    const reason = `it is of term ${term} instead of ${known(index)}`;
+    await this.#options.log.removeStranger(index);
+    throw new DamagedEntryError(index, reason);
   }
 
   #repairOf(damage: Damage, untilMs: number): Promise<void> {

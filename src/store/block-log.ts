@@ -472,11 +472,32 @@ export class BlockLog {
     }
   }
 
-  /** Where each term of the log begins, found by bisection: terms never fall. Rejects with `DamagedError`. */
+  /**
+   * Where each term of the log begins, found by bisection: terms never fall. Rejects with `DamagedEntryError`; that of an
+   * entry that was replaced, and that damage brought back, is then gone from the disk.
+   */
   async termRuns(): Promise<TermRun[]> {
     const base = this.#assertFounded();
     const termAt = async (index: number): Promise<Term> => (await this.read(asIndex(index))).term;
-    return findTermRuns(base.position.index + 1, this.#last.index, termAt);
+    const runs = await findTermRuns(base.position.index + 1, this.#last.index, termAt);
+    // From the end, which was verified: where a run does not follow the one below it, that one ends with a stranger.
+    for (const { first } of runs.slice(1).toReversed()) {
+      const below = await this.read(asIndex(first - 1));
+      if ((await this.read(first)).previousHash === below.hash) continue;
+      await this.removeStranger(below.index);
+      throw new DamagedEntryError(below.index, `entry ${first} does not follow it`);
+    }
+    return runs;
+  }
+
+  /**
+   * Removes an entry that is whole but not of this log, synced: it was replaced once, and damage brought it back. What belongs
+   * there is missing then, and can be repaired. Only where no truncation can reach: for committed entries, or before the start.
+   */
+  async removeStranger(index: LogIndex): Promise<void> {
+    this.#assertUsable();
+    this.#assertInLog(index);
+    await this.#write([{ type: 'del', key: entryKey(index) }]);
   }
 
   /** Closes the store. No call may be under way. */

@@ -14,7 +14,7 @@ import {
 } from '../../src/raft/core/types.ts';
 import { EntryRepair, type NamedEntry } from '../../src/raft/entry-repair.ts';
 import { BlockLog } from '../../src/store/block-log.ts';
-import { encodeEntry } from '../../src/store/entry.ts';
+import { encodeEntry, sealEntry } from '../../src/store/entry.ts';
 import { entryKey } from '../../src/store/log-keys.ts';
 import { keyOf } from '../sim/platform/ordered-bytes.ts';
 import { Machine } from '../store/machine.ts';
@@ -139,6 +139,18 @@ describe('who is asked', () => {
       'warn: an entry of the log is damaged: it is fetched from another node',
       'info: a damaged entry of the log was repaired',
     ]);
+  });
+
+  test('for what was replaced and is back, whole but of another term; it is never served', async () => {
+    const stage = await staged();
+    const { hash: _, ...replaced } = { ...stage.entry(5), term: asTerm(stage.entry(5).term + 1) };
+    stage.put(sealEntry(replaced));
+    const reading = stage.read(5);
+    await stage.runFor(fewMs);
+    expect([reading.ended, stage.asked]).toEqual([null, ['n3 5 at 0']]);
+    stage.repair.receive(n3, stage.entry(5));
+    await stage.runFor(fewMs);
+    expect(reading.ended).toMatchObject({ hash: stage.entry(5).hash });
   });
 
   test('nobody who is not connected, and whoever comes back', async () => {

@@ -5,7 +5,6 @@ import { entriesEnd, entryKey } from '../../src/store/log-keys.ts';
 import type { FaultAtlas } from './fault-atlas.ts';
 import type { Cut, SimLinks } from './links.ts';
 import type { CrashKind } from './platform/disk-io.ts';
-import { keyOf } from './platform/ordered-bytes.ts';
 import type { SimRandom } from './platform/random.ts';
 import type { SimScheduler } from './platform/scheduler.ts';
 import { type SimNode, verifiedTailBytes } from './sim-node.ts';
@@ -97,9 +96,7 @@ export function crashWhileFounding(f: FaultContext, node: SimNode): void {
 export function bringReplacedBack(f: FaultContext, node: SimNode): void {
   if (!f.random.chance(0.8)) return;
   f.later(f.random.between(5, 60), () =>
-    hurt(f, 'replaced entries back', node, () =>
-      damageEntries(node, () => node.disk.cutLog('log', 1 + f.random.below(6))),
-    ),
+    hurt(f, 'replaced entries back', node, () => node.disk.cutLog('log', 1 + f.random.below(6))),
   );
 }
 
@@ -277,19 +274,7 @@ function damageLog(f: FaultContext): void {
     ['table of the log lost', () => node.disk.forget('log', entryRange)],
     ['value of the log garbled', () => node.disk.garble('log', entryRange)],
   ]);
-  hurt(f, what, node, () => damageEntries(node, damage));
-}
-
-/**
- * Damages the log so that no replaced entry comes back below what an open verifies: it is gone instead. With WALs that are
- * never larger than what is verified only a lost table could bring one back, and that is not survived (docs/disk-faults.md).
- */
-function damageEntries({ disk, view }: SimNode, damage: () => void): void {
-  const before = new Map(view.entries.map(({ index, hash }) => [index, hash]));
-  damage();
-  const unverified = view.newestBelow(verifiedTailBytes);
-  const back = view.entries.filter(({ index, hash }) => index <= unverified && before.get(index) !== hash);
-  disk.keyValue('log').forget(new Map(back.map(({ index }) => [keyOf(entryKey(index)), Infinity])));
+  hurt(f, what, node, damage);
 }
 
 /** An entry that was committed long ago, below what an open verifies: found when it is read, and fetched from a peer (protocol A4). */

@@ -42,9 +42,16 @@ test('where opening verifies it, the log ends with a replaced entry that is back
   expect([log.last.index, log.last.term]).toEqual([3, 1]);
 });
 
-// Below what opening verifies nothing compares an entry with the one above it. Remove `fails` with the fix.
-test.fails('where opening does not verify it, a replaced entry that is back is damage', async () => {
+test('where opening does not verify it, it is found where the terms of the log are, and removed', async () => {
   const { log, machine, entries } = await damaged(500);
   expect(log.last.index).toBe(entries.length);
+  await expect(machine.wait(log.termRuns())).rejects.toMatchObject({ index: 3, what: 'entry 4 does not follow it' });
   await expect(machine.wait(log.read(asIndex(3)))).rejects.toThrow(DamagedError);
+  const [, , third] = entries;
+  if (third === undefined) throw new Error('there are more than three entries');
+  await machine.wait(log.repair(third));
+  expect(await machine.wait(log.termRuns())).toEqual([
+    { term: 1, first: 1 },
+    { term: 2, first: 3 },
+  ]);
 });
