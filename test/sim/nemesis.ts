@@ -4,7 +4,11 @@
  */
 import type { NodeId } from '../../src/raft/core/types.ts';
 import type { FaultAtlas } from './fault-atlas.ts';
-import { bringReplacedBack, crashWhileFounding, cutOff, type Fault, type FaultContext, faults } from './faults.ts';
+import type { Fault, FaultContext } from './faults/context.ts';
+import { bringReplacedBack } from './faults/damage.ts';
+import { faults } from './faults/faults.ts';
+import { cutOff } from './faults/network.ts';
+import { crashWhileFounding } from './faults/process.ts';
 import type { SimLinks } from './links.ts';
 import type { SimRandom } from './platform/random.ts';
 import type { SimScheduler } from './platform/scheduler.ts';
