@@ -37,20 +37,25 @@ const readEntriesMax = 1_024;
 const deletesMax = 10_000;
 
 /**
- * Verifies the last `verifyBytes` of the entries above the base, and as much again below every fault found there.
+ * Verifies the last `verifyBytes` of the entries above the base, all that is behind the commit index of the promise, and as
+ * much again below every fault found there.
  * Throws `UnsupportedFormatError` at an entry of a newer version; then nothing is deleted.
  */
 export async function openEntries(keyValue: KeyValue, { base, promise, verifyBytes }: Opening): Promise<OpenedLog> {
   const tail = new VerifiedTail(base.position, promise);
   let verified = 0;
+  /** The index that the next key downwards should have. */
+  let next = 0;
   let reachedBase = true;
   for await (const [key, value] of entriesBackwards(keyValue, base)) {
-    if (verified >= verifyBytes) {
+    // What is not known to be committed cannot be repaired from others, so nothing of it may be found damaged later.
+    if (verified >= verifyBytes && next <= (promise?.commit ?? Infinity)) {
       reachedBase = false;
       break;
     }
     const at = indexOfKey(key);
     const index = at === null ? null : asIndex(at);
+    next = (at ?? next) - 1;
     const found = tryDecode(index, value);
     if (!tail.take(index, found)) verified = 0;
     if (!('fault' in found)) verified += value.length;
