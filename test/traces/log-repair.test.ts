@@ -126,9 +126,12 @@ describe('damage in many places', () => {
     await cluster.settled();
     for (const node of cluster.nodes)
       for (const trace of traces) expect(await cluster.textsOf(node, trace)).toEqual([`span of ${trace}`]);
-    expect(cluster.nodes.map(({ store }) => store?.logRepairs)).toEqual(
-      Array.from({ length: 3 }, () => ({ damaged: 0, repaired: 1 })),
-    );
+    // Repaired, or, where a hard state did not know yet that it was committed, cut off and replicated once more.
+    expect(cluster.nodes.map(({ store }) => store?.logRepairs.damaged)).toEqual([0, 0, 0]);
+    for (const [at, node] of cluster.nodes.entries()) {
+      const other = cluster.nodes[(at + 1) % 3];
+      expect(node.entryOnDisk(old + at)).toBe(other?.entryOnDisk(old + at));
+    }
   });
 
   test('on every node the same one: who must apply it waits and says so, everything else goes on', async () => {
