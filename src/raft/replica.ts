@@ -18,6 +18,7 @@ import { blockIdOf } from '../store/block.ts';
 import type { BlockLog } from '../store/block-log.ts';
 import { emptyPayloadHash, entryHash, payloadHashOf } from '../store/entry.ts';
 import type { HardStateFile } from '../store/hard-state.ts';
+import type { TermRun } from '../store/term-runs.ts';
 import { AppendOnce } from './append-once.ts';
 import { AppendSender } from './append-sender.ts';
 import { RaftLog } from './core/log.ts';
@@ -50,6 +51,8 @@ export interface ReplicaOptions {
   /** Reads of the log that wait for what is damaged. Closed by its owner when the replica stops. */
   readonly entries: EntryRepair;
   readonly hardState: HardStateFile;
+  /** Where the terms of the log begin: `BlockLog.termRuns`. */
+  readonly terms: readonly TermRun[];
   /** The last index that `apply` has seen in an earlier life; the replica goes on after it. */
   readonly applied: LogIndex;
   /** Takes one committed entry in, in log order, exactly once. */
@@ -143,8 +146,7 @@ export class Replica {
     const { base } = log;
     const { state } = hardState;
     if (base === null || state === null) throw new Error('a replica starts only after its cluster is founded');
-    const promisedHere = await log.positionAt(state.promised.index).catch(() => null);
-    const kept = promisedHere?.term === state.promised.term && promisedHere.hash === state.promised.hash;
+    const kept = await log.holds(state.promised);
     // A log that lost its promise may have fallen back to entries that were replaced by what was committed in their place:
     // then the commit index of the hard state does not speak of them. What was applied has been found again by its hash.
     const core = new Raft({
@@ -155,7 +157,7 @@ export class Replica {
       log: {
         base: base.position,
         last: log.last,
-        runs: await log.termRuns(),
+        runs: options.terms,
         commit: kept ? asIndex(Math.max(options.applied, Math.min(state.commit, log.last.index))) : options.applied,
       },
       lostPromise: kept ? null : state.promised,

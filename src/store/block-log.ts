@@ -459,6 +459,12 @@ export class BlockLog {
     }
   }
 
+  /** Whether this very entry, or base, is in the log and whole. */
+  async holds({ index, term, hash }: LogPosition): Promise<boolean> {
+    const here = await this.positionAt(index).catch(() => null);
+    return here?.term === term && here.hash === hash;
+  }
+
   /** Term and hash at `index`, the base included; null outside the log. Rejects with `DamagedError`. */
   async positionAt(index: LogIndex): Promise<LogPosition | null> {
     const base = this.#base;

@@ -14,21 +14,23 @@ import {
   type Entry,
   type LogIndex,
   type NodeId,
-  nodeIdOf,
   type ReplicaId,
   replicaIdOf,
 } from '../raft/core/types.ts';
 import { EntryRepair, type NamedEntry } from '../raft/entry-repair.ts';
 import { Founder } from '../raft/founding.ts';
 import { Replica, type ReplicaStatus } from '../raft/replica.ts';
-import { BlockLog } from '../store/block-log.ts';
+import type { BlockLog } from '../store/block-log.ts';
 import { BlockReader } from '../store/block-reader.ts';
 import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
-import { HardStateFile, hardStateSlots } from '../store/hard-state.ts';
+import type { HardStateFile } from '../store/hard-state.ts';
+import type { TermRun } from '../store/term-runs.ts';
 import type { Founding, Hello, PeerMessage, Transport } from '../transport/transport.ts';
 import { protocolVersion } from '../transport/transport.ts';
+import { openDataDirectory } from './data-directory.ts';
 import { Ingest, type WriteResult } from './ingest.ts';
 import { LargeLookups } from './large-lookups.ts';
+import { findTerms, findTermsOrCut } from './log-terms.ts';
 import { lookUpTrace, type TracePage } from './lookup.ts';
 import { Peers } from './peers.ts';
 import { memberStatuses, type StoreStatus } from './status.ts';
@@ -120,51 +122,8 @@ export class TraceStore {
 
   /** Opens the data directory, verifies it, and joins the others. Rejects with one sentence when that cannot be done. */
   static async open(options: TraceStoreOptions): Promise<TraceStore> {
-    const { disk, random } = options.platform;
-    const { logger } = options;
-    // The log first: its lock keeps a second process out before anything is written.
-    const keyValue = await disk.openKeyValue('log');
-    const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
-    const { logVerifyBytes: verifyBytes } = options;
-    const promise = hardState.state && { tail: hardState.state.promised, commit: hardState.state.commit };
-    const log = await BlockLog.open({ keyValue, promise, ...(verifyBytes === undefined ? {} : { verifyBytes }) });
-    if (log.opened.reason !== null) {
-      logger.warn(
-        { dropped: log.opened.dropped, end: log.last.index },
-        `the log was cut at its first fault: ${log.opened.reason}`,
-      );
-    }
-    const promisedTo = hardState.state?.clusterId ?? log.clusterId;
-    if (log.clusterId !== null && promisedTo !== log.clusterId) {
-      throw new Error(
-        `the log in --data belongs to cluster ${log.clusterId} and its hard state to ${promisedTo}: put back the directory as it was`,
-      );
-    }
-    const owner = log.configuration?.voters.find((voter) => voter.endsWith(`#${hardState.state?.incarnation}`));
-    if (owner !== undefined && nodeIdOf(owner) !== options.node) {
-      throw new Error(`--data is the directory of ${nodeIdOf(owner)}, not of ${options.node}: correct --id or --data`);
-    }
-    if (hardState.state === null) {
-      if (hardState.problem === 'unreadable' || log.base !== null) {
-        logger.error(
-          {},
-          'the hard state is lost: this data directory is a new incarnation and no longer a voter (protocol A3)',
-        );
-      }
-      await hardState.write({
-        clusterId: null,
-        incarnation: hex(random.bytes(16)),
-        term: emptyLog.term,
-        vote: null,
-        promised: emptyLog,
-        commit: emptyLog.index,
-        modeEpoch: 0,
-        sealed: false,
-      });
-    }
-    const { state } = hardState;
-    if (state === null) throw new Error('the hard state could not be written');
-    const store = new TraceStore(options, log, hardState, state.incarnation);
+    const { log, hardState, incarnation } = await openDataDirectory(options);
+    const store = new TraceStore(options, log, hardState, incarnation);
     try {
       await store.#start();
     } catch (error) {
@@ -177,9 +136,9 @@ export class TraceStore {
   async #start(): Promise<void> {
     const { transport } = this.#options;
     await this.#finishFounding();
-    const edge = this.#belongs ? await this.#edgeToRepair() : null;
-    if (!this.#belongs) this.#founder = this.#newFounder();
-    else if (edge === null) await this.#startReplica();
+    const terms = this.#belongs ? await this.#findTerms() : null;
+    if (terms === null) this.#founder = this.#newFounder();
+    else if (!(terms instanceof DamagedEntryError)) await this.#startReplica(terms);
     await transport.start(() => this.hello, {
       admit: (hello) => this.#peers.admit(hello, this.hello.clusterId),
       onUp: (hello) => this.#peerUp(hello),
@@ -187,49 +146,28 @@ export class TraceStore {
       onMessage: (hello, message) => this.#receive(hello, message),
       onRefused: (node, sentence) => this.#refused(node, sentence),
     });
-    if (edge !== null)
-      this.#founding = this.#startRepaired(edge).catch((error: unknown) => this.#fatal(errorOf(error)));
+    if (terms instanceof DamagedEntryError)
+      this.#founding = this.#startRepaired(terms).catch((error: unknown) => this.#fatal(errorOf(error)));
     this.#report();
   }
 
-  /** A damaged entry without which nobody can say where a term begins: Raft cannot start before it is back. */
-  async #damagedEdge(): Promise<DamagedEntryError | null> {
-    try {
-      await this.#log.termRuns();
-      return null;
-    } catch (error) {
-      if (error instanceof DamagedEntryError) return error;
-      throw error;
-    }
-  }
-
-  /**
-   * Such an entry, where the log holds its promise and the commit index says that others have it. Any other may have been
-   * replaced everywhere else, and nobody would ever give it back: the log ends below it, and recovers from the others, by
-   * its promise (protocol A2).
-   */
-  async #edgeToRepair(): Promise<DamagedEntryError | null> {
+  #findTerms(): Promise<readonly TermRun[] | DamagedEntryError> {
     const { state } = this.#hardState;
-    for (;;) {
-      const edge = await this.#damagedEdge();
-      if (edge === null || state === null) return edge;
-      const here = await this.#log.positionAt(state.promised.index).catch(() => null);
-      const kept = here?.hash === state.promised.hash && here.term === state.promised.term;
-      if (kept && edge.index <= state.commit) return edge;
-      this.#options.logger.warn({ end: edge.index - 1 }, `the log was cut where a term may begin: ${edge.message}`);
-      await this.#log.cutFrom(edge.index);
-    }
+    if (state === null) throw new Error('the hard state is gone');
+    return findTermsOrCut(this.#log, state, this.#options.logger);
   }
 
-  /** Starts the replica once such entries are repaired. Peers answer for that without replicas of their own. */
-  async #startRepaired(edge: DamagedEntryError): Promise<void> {
+  /** Starts the replica once the damage is repaired that hides where a term begins. Peers answer for that without replicas. */
+  async #startRepaired(damage: DamagedEntryError): Promise<void> {
     const commit = this.#hardState.state?.commit ?? emptyLog.index;
     this.#entries.judgeBy({ committed: () => commit, termAt: () => undefined });
-    for (let next: DamagedEntryError | null = edge; next !== null; next = await this.#damagedEdge()) {
-      await this.#entries.read(next.index);
+    let terms: readonly TermRun[] | DamagedEntryError = damage;
+    while (terms instanceof DamagedEntryError) {
+      await this.#entries.read(terms.index);
+      terms = await findTerms(this.#log);
     }
     if (this.#stopped) return;
-    await this.#startReplica();
+    await this.#startReplica(terms);
     this.#options.transport.helloChanged();
   }
 
@@ -283,13 +221,18 @@ export class TraceStore {
     }
     await this.#hardState.write({ ...state, clusterId: founding.clusterId });
     if (this.#stopped) return;
-    await this.#startReplica();
+    // A log that only lost its base record may be damaged elsewhere, too.
+    const terms = await this.#findTerms();
     this.#founder = null;
-    this.#options.transport.helloChanged();
+    if (terms instanceof DamagedEntryError) await this.#startRepaired(terms);
+    else {
+      await this.#startReplica(terms);
+      this.#options.transport.helloChanged();
+    }
     for (const hello of this.#peers.hellos) this.#offerFounding(hello);
   }
 
-  async #startReplica(): Promise<void> {
+  async #startReplica(terms: readonly TermRun[]): Promise<void> {
     const { platform, transport, logger } = this.#options;
     const index = await TraceIndexer.open({
       platform,
@@ -309,6 +252,7 @@ export class TraceStore {
       log: this.#log,
       entries: this.#entries,
       hardState: this.#hardState,
+      terms,
       applied: index.applied,
       apply: (entry) => {
         index.apply(entry);

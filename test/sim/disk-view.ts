@@ -62,11 +62,6 @@ export class DiskView {
     return this.#current().get(index) ?? null;
   }
 
-  /** All durable entries that are whole. */
-  get entries(): readonly EntryOnDisk[] {
-    return [...this.#current().values()];
-  }
-
   /** The newest entry with at least so many bytes of entries behind it; 0 when there is none. */
   newestBelow(tailBytes: number): number {
     const entries = this.#current();

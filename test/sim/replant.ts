@@ -1,9 +1,6 @@
-/** Runs seeds from 1 on, in a process of its own, with a known bug put back (protocol I5). */
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
+/** Seeds from 1 on with a known bug put back, and whether the right rule noticed. */
+import { runPlanted } from '../support/planted-process.ts';
 import type { PlantedBug } from './plants.ts';
-
-const root = join(import.meta.dirname, '../..');
 
 export interface Replanted {
   /** A rule broke, and it is one of those that may notice this bug. */
@@ -14,27 +11,15 @@ export interface Replanted {
 }
 
 /** @param how what to run instead of its seeds, and whether a failing one is made small */
-export function replant(
-  { file, find, replace, seeds, caughtBy }: PlantedBug,
+export async function replant(
+  bug: PlantedBug,
   how: { readonly options?: readonly string[]; readonly shrinks?: boolean } = {},
 ): Promise<Replanted> {
-  const options = [
-    ...(how.options ?? ['--from', '1', '--seeds', String(seeds), '--jobs', '1']),
+  const { code, output } = await runPlanted(bug, 'test/sim/main.ts', [
+    ...(how.options ?? ['--from', '1', '--seeds', String(bug.seeds), '--jobs', '1']),
     ...(how.shrinks === true ? [] : ['--no-shrink']),
-  ];
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', './test/support/plant.ts', 'test/sim/main.ts', ...options], {
-      cwd: root,
-      env: { ...process.env, NODE_OPTIONS: '', PLANT: JSON.stringify({ file, find, replace }) },
-    });
-    let output = '';
-    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    child.on('error', reject);
-    child.on('close', (code) => {
-      const verdict = output.split('\n').find((line) => line.startsWith('seed ')) ?? '';
-      const rule = /^seed \d+: ([A-Z]\d+):/.exec(verdict)?.[1];
-      resolve({ caught: code === 1 && rule !== undefined && caughtBy.includes(rule), verdict, output });
-    });
-  });
+  ]);
+  const verdict = output.split('\n').find((line) => line.startsWith('seed ')) ?? '';
+  const rule = /^seed \d+: ([A-Z]\d+):/.exec(verdict)?.[1];
+  return { caught: code === 1 && rule !== undefined && bug.caughtBy.includes(rule), verdict, output };
 }

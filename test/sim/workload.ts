@@ -74,11 +74,8 @@ export class SimWorkload {
   readonly counts = {
     acked: 0,
     unknown: 0,
-    refused: 0,
     reads: 0,
-    failedReads: 0,
     pagedReads: 0,
-    retried: 0,
     splitExports: 0,
   };
 
@@ -146,7 +143,6 @@ export class SimWorkload {
     if (target === undefined) return;
     const { random } = this.#options;
     const again = random.below(4) === 0 ? this.#unsettled.shift() : undefined;
-    if (again !== undefined) this.counts.retried += 1;
     await this.write(name, target, again ?? this.request());
   }
 
@@ -189,7 +185,7 @@ export class SimWorkload {
     } else if (outcome === 'unknown') {
       this.counts.unknown += 1;
       this.#unsettled.push(request);
-    } else this.counts.refused += 1;
+    }
     return outcome === 'ok';
   }
 
@@ -219,10 +215,7 @@ export class SimWorkload {
       startMs,
       outcome: answer === null ? 'refused' : 'ok',
     });
-    if (answer === null) {
-      this.counts.failedReads += 1;
-      return false;
-    }
+    if (answer === null) return false;
     if (answer.pages > 1) this.counts.pagedReads += 1;
     pending.returned(spanIdsOf(answer.trace));
     return true;

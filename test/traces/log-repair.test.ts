@@ -1,4 +1,5 @@
 /** A damaged entry inside the log is repaired from a peer by hash, and costs neither vote nor lead (protocol A4). */
+import { baseKey, entryKey } from '../../src/store/log-keys.ts';
 import { describe, expect, test } from 'vitest';
 import { limits } from '../../src/limits.ts';
 import { type ClusterNode, StoreCluster } from './store-cluster.ts';
@@ -216,6 +217,18 @@ describe('damage where a term begins, below the verified tail', () => {
     await cluster.until(() => cluster.leader !== null);
     await cluster.write(victim, [13]);
     expect(await cluster.textsOf(victim, 13)).toEqual(['span of 13']);
+  });
+
+  test('and the base record is lost with it: a member brings that, the others the entry', async () => {
+    const { cluster, followers } = await twelveTraces();
+    const [victim, whole] = followers;
+    victim.crash();
+    victim.disk.flipBit('log', { gte: baseKey, lt: entryKey(0) });
+    victim.flipEntry(1);
+    await cluster.start(victim);
+    await cluster.settled();
+    expect(victim.failure).toBeNull();
+    expectRepaired(victim, whole, 1);
   });
 
   test('on all nodes, each at another one: they give each other theirs before any of them takes part', async () => {

@@ -39,6 +39,7 @@ export function damageLog(f: FaultContext): void {
     ['log cut', () => node.disk.cutLog('log')],
     ['batch of the log vanished', () => node.disk.vanish('log')],
     ['bit of the log flipped', () => node.disk.flipBit('log')],
+    ['table of the log lost', () => node.disk.forget('log', entryRange)],
     ['value of the log garbled', () => node.disk.garble('log', entryRange)],
   ]);
   hurt(f, what, node, damage);

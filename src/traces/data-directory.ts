@@ -1,0 +1,71 @@
+/**
+ * What a data directory is: a log and a hard state, opened, checked against one another and against the node they are for.
+ * A lost hard state makes it a new incarnation, which is no voter (protocol A3, B2).
+ */
+import type { Logger } from '../logger.ts';
+import type { Platform } from '../platform/platform.ts';
+import { emptyLog, type NodeId, nodeIdOf } from '../raft/core/types.ts';
+import { BlockLog } from '../store/block-log.ts';
+import { HardStateFile, hardStateSlots } from '../store/hard-state.ts';
+
+export interface DataDirectoryOptions {
+  readonly platform: Pick<Platform, 'disk' | 'random'>;
+  readonly node: NodeId;
+  readonly logger: Logger;
+  readonly logVerifyBytes?: number;
+}
+
+export interface DataDirectory {
+  readonly log: BlockLog;
+  /** Its state is never null: a new one was written where there was none. */
+  readonly hardState: HardStateFile;
+  readonly incarnation: string;
+}
+
+/** Rejects with one sentence when the directory cannot be this node's. */
+export async function openDataDirectory(options: DataDirectoryOptions): Promise<DataDirectory> {
+  const { platform, node, logger, logVerifyBytes: verifyBytes } = options;
+  const { disk, random } = platform;
+  // The log first: its lock keeps a second process out before anything is written.
+  const keyValue = await disk.openKeyValue('log');
+  const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
+  const promise = hardState.state && { tail: hardState.state.promised, commit: hardState.state.commit };
+  const log = await BlockLog.open({ keyValue, promise, ...(verifyBytes === undefined ? {} : { verifyBytes }) });
+  if (log.opened.reason !== null) {
+    logger.warn(
+      { dropped: log.opened.dropped, end: log.last.index },
+      `the log was cut at its first fault: ${log.opened.reason}`,
+    );
+  }
+  const promisedTo = hardState.state?.clusterId ?? log.clusterId;
+  if (log.clusterId !== null && promisedTo !== log.clusterId) {
+    throw new Error(
+      `the log in --data belongs to cluster ${log.clusterId} and its hard state to ${promisedTo}: put back the directory as it was`,
+    );
+  }
+  const owner = log.configuration?.voters.find((voter) => voter.endsWith(`#${hardState.state?.incarnation}`));
+  if (owner !== undefined && nodeIdOf(owner) !== node) {
+    throw new Error(`--data is the directory of ${nodeIdOf(owner)}, not of ${node}: correct --id or --data`);
+  }
+  if (hardState.state === null) {
+    if (hardState.problem === 'unreadable' || log.base !== null) {
+      logger.error(
+        {},
+        'the hard state is lost: this data directory is a new incarnation and no longer a voter (protocol A3)',
+      );
+    }
+    await hardState.write({
+      clusterId: null,
+      incarnation: Buffer.from(random.bytes(16)).toString('hex'),
+      term: emptyLog.term,
+      vote: null,
+      promised: emptyLog,
+      commit: emptyLog.index,
+      modeEpoch: 0,
+      sealed: false,
+    });
+  }
+  const { state } = hardState;
+  if (state === null) throw new Error('the hard state could not be written');
+  return { log, hardState, incarnation: state.incarnation };
+}
