@@ -5,7 +5,8 @@
  * - an entry is asked for by the hash that the entry above it names; where that one is damaged too, it comes first;
  * - nobody is believed: what is written has this index, this hash, this term, and the payload of its header.
  *
- * A question or an answer may be lost, doubled or late: it is asked again, of the next node, until the entry is here.
+ * A question or an answer may be lost, doubled or late: it is asked again, of the next node, until the entry is here. A node
+ * that says it cannot give the entry is not waited for: a long run of missing entries would take a retry time for each.
  */
 import { errorOf, QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -57,6 +58,7 @@ interface Damage {
   retryAtMs: number;
   /** Whose turn it is. */
   turn: number;
+  askedLast: NodeId | null;
   asked: number;
   /** An answer waits to be written, or is. */
   answered: boolean;
@@ -185,6 +187,7 @@ export class EntryRepair {
       hash: null,
       retryAtMs: 0,
       turn: index,
+      askedLast: null,
       asked: 0,
       answered: false,
     });
@@ -258,6 +261,7 @@ export class EntryRepair {
       const peer = nodes[damage.turn % nodes.length];
       damage.turn += 1;
       if (peer === undefined || !ask(peer, { index, hash })) continue;
+      damage.askedLast = peer;
       damage.asked += 1;
       if (damage.asked === 3 * nodes.length)
         logger.error(
@@ -286,7 +290,7 @@ export class EntryRepair {
     return null;
   }
 
-  /** The entry that a peer asks for, when it is intact here. One that asks for much waits for its next try. */
+  /** The entry that a peer asks for, when it is intact here; null, too, for one that asks for much at a time. */
   async answer({ index, hash }: NamedEntry): Promise<Entry | null> {
     // A node whose disk was replaced is asked, too.
     if (this.#options.log.base === null || this.#answering >= limits.repairsAtOnce) return null;
@@ -302,6 +306,16 @@ export class EntryRepair {
     } finally {
       this.#answering -= 1;
     }
+  }
+
+  /** A peer cannot give what it was asked for last: the next one is asked at once, until each was; then all have time again. */
+  lacking(from: NodeId, { index, hash }: NamedEntry): void {
+    const damage = this.#damaged.get(index);
+    if (damage === undefined || damage.askedLast !== from || damage.hash !== hash) return;
+    damage.askedLast = null;
+    if (damage.asked % this.#options.peers().length === 0) return;
+    damage.retryAtMs = 0;
+    this.#wake();
   }
 
   /** An entry from a peer. What was not asked for, or not by this name, is dropped. */

@@ -343,6 +343,9 @@ export class TraceStore {
       case 'fetched':
         this.#entries.receive(hello.node, message.entry);
         return;
+      case 'lacking':
+        this.#entries.lacking(hello.node, message);
+        return;
       case 'report':
         this.#peers.reported(hello, message);
     }
@@ -350,8 +353,11 @@ export class TraceStore {
 
   /** Sends an entry to a peer whose own is damaged (protocol A4). It need not be known as committed here: its hash names it. */
   async #give(node: NodeId, wanted: NamedEntry): Promise<void> {
+    const { transport } = this.#options;
     const entry = await this.#entries.answer(wanted).catch(this.#fatal);
-    if (entry != null && !this.#stopped) this.#options.transport.send(node, 'bulk', { kind: 'fetched', entry });
+    if (entry === undefined || this.#stopped) return;
+    if (entry === null) transport.send(node, 'control', { kind: 'lacking', index: wanted.index, hash: wanted.hash });
+    else transport.send(node, 'bulk', { kind: 'fetched', entry });
   }
 
   /** A block that no node could open must not get into the log, where every node would fail at it. */

@@ -51,6 +51,7 @@ export function encodeMessage(message: PeerMessage): Uint8Array[] {
     }
     case 'found':
     case 'fetch':
+    case 'lacking':
     case 'report':
       return encodeFrame(packFields(message));
     default:
@@ -80,6 +81,7 @@ export function decodeMessage(frame: Frame): PeerMessage {
       return { kind, founding: { clusterId: founding.string('clusterId'), voters } };
     }
     case 'fetch':
+    case 'lacking':
       return { kind, index: index(fields, 'index'), hash: hash(fields, 'hash') };
     case 'fetched':
       return { kind, entry: entryIn(frame.body, index(fields, 'index')) };

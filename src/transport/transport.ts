@@ -45,6 +45,8 @@ export type PeerMessage =
   | { readonly kind: 'fetch'; readonly index: LogIndex; readonly hash: EntryHash }
   /** An entry that was asked for. Whoever asked believes its hashes alone. */
   | { readonly kind: 'fetched'; readonly entry: Entry }
+  /** The entry that was asked for cannot be given here now: another node is asked without waiting. */
+  | { readonly kind: 'lacking'; readonly index: LogIndex; readonly hash: EntryHash }
   /** What a node tells the others about itself for their status pages, a few times a second. */
   | {
       readonly kind: 'report';

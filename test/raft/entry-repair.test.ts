@@ -141,6 +141,30 @@ describe('who is asked', () => {
     ]);
   });
 
+  test('the next one at once when a node says that it lacks the entry; after all did, at the time of the next try', async () => {
+    const stage = await staged();
+    stage.flip(5);
+    stage.read(5);
+    await stage.runFor(fewMs);
+    const lacking = (peer: NodeId): void =>
+      stage.repair.lacking(peer, { index: asIndex(5), hash: stage.entry(5).hash });
+    // Not the one that was asked, not what it was asked for.
+    lacking(n2);
+    stage.repair.lacking(n3, { index: asIndex(5), hash: stage.entry(6).hash });
+    stage.repair.lacking(n3, { index: asIndex(6), hash: stage.entry(5).hash });
+    await stage.runFor(fewMs);
+    expect(stage.asked).toEqual(['n3 5 at 0']);
+    lacking(n3);
+    lacking(n3);
+    await stage.runFor(fewMs);
+    expect(stage.asked).toEqual(['n3 5 at 0', 'n2 5 at 0']);
+    lacking(n2);
+    await stage.runFor(fewMs);
+    expect(stage.asked.length).toBe(2);
+    await stage.runFor(limits.repairRetryMs);
+    expect(stage.asked).toEqual(['n3 5 at 0', 'n2 5 at 0', 'n3 5 at 1']);
+  });
+
   test('for what was replaced and is back, whole but of another term; it is never served', async () => {
     const stage = await staged();
     const { hash: _, ...replaced } = { ...stage.entry(5), term: asTerm(stage.entry(5).term + 1) };

@@ -90,6 +90,7 @@ describe('messages', () => {
       'found',
       'fetch',
       'fetched',
+      'lacking',
       'report',
       'hello',
       'append',

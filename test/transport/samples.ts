@@ -111,7 +111,7 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
     founding: fc.record({ clusterId: text, voters: fc.array(replica, { maxLength: 7 }) }),
   }),
   fc.record({
-    kind: fc.constant('fetch' as const),
+    kind: fc.constantFrom('fetch' as const, 'lacking' as const),
     index,
     hash: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => asHash(Buffer.from(bytes).toString('hex'))),
   }),
