@@ -62,11 +62,18 @@ export function damageOldEntry(f: FaultContext): void {
   if (f.random.chance(0.5)) crash(f, node, 'process');
 }
 
-/** One copy; the other one must do. */
+/**
+ * One copy; the other one must do. Where the crash has torn a write there is no other one, and a state would be gone that no
+ * write had promised: then the copy stays.
+ */
 export function damageHardState(f: FaultContext): void {
   const node = anyNode(f);
   hurt(f, 'copy of the hard state damaged', node, () => {
-    loseSlot(f, node, f.random.below(hardStateSlots.slotCount));
+    const counter = node.view.hardStateCounter;
+    const slot = f.random.below(hardStateSlots.slotCount);
+    const before = node.disk.slotBytes('hard-state', slot, hardStateSlots.slotBytes);
+    loseSlot(f, node, slot);
+    if (before !== null && node.view.hardStateCounter !== counter) node.disk.overwriteSlot('hard-state', slot, before);
   });
 }
 

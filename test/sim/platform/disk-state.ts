@@ -201,6 +201,11 @@ export class SimDiskState {
     return true;
   }
 
+  /** What a slot holds; null when the file is not there. */
+  slotBytes(name: string, slot: number, bytes: number): Uint8Array | null {
+    return this.slotFiles.get(name)?.bytes.slice(slot * bytes, (slot + 1) * bytes) ?? null;
+  }
+
   /** A slot holds something else than was written. Nothing happens when the file is not there. */
   overwriteSlot(name: string, slot: number, bytes: Uint8Array): void {
     const file = this.slotFiles.get(name);
