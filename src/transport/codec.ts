@@ -107,8 +107,11 @@ function raftMessage(type: string, fields: Fields, body: Uint8Array): Message {
   };
   switch (type) {
     case 'pre-vote':
-    case 'vote':
       return { ...envelope, type, lastTerm: term(fields, 'lastTerm'), lastIndex: index(fields, 'lastIndex') };
+    case 'vote': {
+      const last = { lastTerm: term(fields, 'lastTerm'), lastIndex: index(fields, 'lastIndex') };
+      return { ...envelope, type, ...last, transfer: fields.boolean('transfer') };
+    }
     case 'pre-vote-reply':
       return { ...envelope, type, granted: fields.boolean('granted'), campaignTerm: term(fields, 'campaignTerm') };
     case 'vote-reply':
@@ -147,6 +150,8 @@ function raftMessage(type: string, fields: Fields, body: Uint8Array): Message {
     }
     case 'heartbeat-reply':
       return { ...envelope, type, session: fields.integer('session'), round: fields.integer('round') };
+    case 'timeout-now':
+      return { ...envelope, type, lastIndex: index(fields, 'lastIndex') };
     case 'read-index':
       return { ...envelope, type, requestId: fields.string('requestId') };
     case 'read-index-reply': {

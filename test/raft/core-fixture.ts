@@ -1,5 +1,14 @@
 /** One real core among voters that exist only as hand-written messages. */
-import type { Append, AppendReply, Heartbeat, HeartbeatReply, Message, Vote } from '../../src/raft/core/message.ts';
+import type {
+  Append,
+  AppendReply,
+  Heartbeat,
+  HeartbeatReply,
+  Message,
+  PreVote,
+  TimeoutNow,
+  Vote,
+} from '../../src/raft/core/message.ts';
 import { asBootId, asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/core/types.ts';
 import { defaultOptions, diskOf, type Disk, Replica, type ReplicaOptions } from './replica.ts';
 
@@ -96,14 +105,18 @@ export const echo = (message: Speaker & { round: number; session?: number }): He
 const sessionOf = (from = '2'): number => Number(from) - 1;
 
 export const vote = (
-  message: Speaker & { last: readonly [number, number]; type?: 'vote' | 'pre-vote' },
-): Omit<Vote, 'type'> & {
-  type: 'vote' | 'pre-vote';
-} => ({
+  message: Speaker & { last: readonly [number, number]; type?: 'vote' | 'pre-vote'; transfer?: boolean },
+): Vote | PreVote => {
+  const last = { lastIndex: asIndex(message.last[0]), lastTerm: asTerm(message.last[1]) };
+  return message.type === 'pre-vote'
+    ? { ...envelope(message), ...last, type: 'pre-vote' }
+    : { ...envelope(message), ...last, type: 'vote', transfer: message.transfer ?? false };
+};
+
+export const timeoutNow = (message: Speaker & { last: number }): TimeoutNow => ({
   ...envelope(message),
-  type: message.type ?? 'vote',
-  lastIndex: asIndex(message.last[0]),
-  lastTerm: asTerm(message.last[1]),
+  type: 'timeout-now',
+  lastIndex: asIndex(message.last),
 });
 
 export const granted = (message: Speaker & { granted?: boolean }): Message => ({

@@ -81,6 +81,8 @@ export class Harness {
         return this.#each(names[0], (replica) => replica.persistLog(names[1] === 'one' ? 1 : undefined));
       case 'propose':
         return this.#propose(this.#replica(names[0]), names.slice(1));
+      case 'transfer':
+        return this.#transfer(this.#replica(names[0]), asReplicaId(names[1] ?? ''));
       case 'read':
         return this.#each(names[0], (replica) => replica.read(names[1] ?? 'r'));
       case 'unreachable':
@@ -256,6 +258,13 @@ export class Harness {
     this.#watch(replica, () => {
       const result = replica.propose(...payloads);
       if (result !== 'appended') this.#lines.push(`${replica.id}: ${result}`);
+    });
+  }
+
+  #transfer(replica: Replica, target: ReplicaId): void {
+    this.#watch(replica, () => {
+      const result = replica.transfer(target);
+      if (result !== 'begun') this.#lines.push(`${replica.id}: ${result}`);
     });
   }
 

@@ -20,9 +20,11 @@ export function messageText(message: Message): string {
 
 function bodyText(message: Message): string {
   switch (message.type) {
+    case 'timeout-now':
+      return `last=${message.lastIndex}`;
     case 'pre-vote':
     case 'vote':
-      return `last=${position({ index: message.lastIndex, term: message.lastTerm })}`;
+      return `last=${position({ index: message.lastIndex, term: message.lastTerm })}${message.type === 'vote' && message.transfer ? ' transfer' : ''}`;
     case 'pre-vote-reply':
       return `${message.granted ? 'granted' : 'refused'} for t${message.campaignTerm}`;
     case 'vote-reply':
@@ -65,6 +67,7 @@ export function summary(replica: Replica): Map<string, string> {
   fields.set('last', position(raft.last));
   fields.set('durable', `${raft.durable}`);
   fields.set('commit', `${raft.commit}`);
+  if (raft.transferTarget !== null) fields.set('transfer', raft.transferTarget);
   if (raft.lostPromise !== null) fields.set('recovering', position(raft.lostPromise));
   return fields;
 }

@@ -7,7 +7,7 @@
 import type { Message } from '../../src/raft/core/message.ts';
 import type { Window } from '../../src/raft/core/progress.ts';
 import { RaftLog, type LogWrite, type TermRun } from '../../src/raft/core/log.ts';
-import type { Proposal, ProposeResult } from '../../src/raft/core/options.ts';
+import type { Proposal, ProposeResult, TransferResult } from '../../src/raft/core/options.ts';
 import { Raft } from '../../src/raft/core/raft.ts';
 import {
   asBootId,
@@ -198,6 +198,11 @@ export class Replica {
   read(requestId: string): void {
     this.raft.readIndex(requestId);
     this.#drain();
+  }
+  transfer(target: ReplicaId): TransferResult {
+    const result = this.raft.transfer(target);
+    this.#drain();
+    return result;
   }
   unreachable(peer: ReplicaId): void {
     this.raft.unreachable(peer);

@@ -78,12 +78,15 @@ const append = fc
   }));
 
 const raft = fc.oneof(
+  fc.record({ ...envelope, type: fc.constant('pre-vote' as const), lastTerm: term, lastIndex: index }),
   fc.record({
     ...envelope,
-    type: fc.constantFrom('pre-vote' as const, 'vote' as const),
+    type: fc.constant('vote' as const),
     lastTerm: term,
     lastIndex: index,
+    transfer: fc.boolean(),
   }),
+  fc.record({ ...envelope, type: fc.constant('timeout-now' as const), lastIndex: index }),
   fc.record({ ...envelope, type: fc.constant('pre-vote-reply' as const), granted: fc.boolean(), campaignTerm: term }),
   fc.record({ ...envelope, type: fc.constant('vote-reply' as const), granted: fc.boolean() }),
   append,

@@ -5,6 +5,7 @@
 import { invariant } from './invariant.ts';
 import type { RaftLog } from './log.ts';
 import type { AppendReply, HeartbeatReply, OutgoingMessage } from './message.ts';
+import type { TransferResult } from './options.ts';
 import { Progress, type Window } from './progress.ts';
 import { majority, reachedByMajority } from './quorum.ts';
 import { type PendingRead, ReadQueue } from './read-queue.ts';
@@ -19,6 +20,8 @@ export interface LeaderContext {
   readonly window: Window;
   readonly appendEntriesMax: number;
   readonly appendBytesMax: number;
+  /** A hand-over that takes longer is given up. */
+  readonly electionTicksMin: number;
   readonly send: (message: OutgoingMessage) => void;
   readonly answer: (read: { readonly requestId: string; readonly from: ReplicaId }, index: LogIndex | null) => void;
 }
@@ -27,6 +30,8 @@ export class Leader {
   readonly #context: LeaderContext;
   readonly #progress = new Map<ReplicaId, Progress>();
   readonly #reads = new ReadQueue();
+  /** The hand-over that is under way. */
+  #transfer: { readonly target: ReplicaId; ticksLeft: number } | null = null;
   #nextSession = 1;
 
   constructor(context: LeaderContext) {
@@ -89,6 +94,12 @@ export class Leader {
     });
   }
 
+  /** One tick of time. */
+  tick(): void {
+    this.heartbeat();
+    this.#tickTransfer();
+  }
+
   /** One heartbeat to every follower, carrying the newest read round. */
   heartbeat(): void {
     this.#reads.startRound();
@@ -127,6 +138,7 @@ export class Leader {
       invariant(result.match <= log.last.index, `${message.from} acknowledged ${result.match}, which was never sent`);
       progress.acknowledged(result.match);
       this.advanceCommit();
+      this.#handOver();
     } else {
       progress.refused(result.rejected, log.lastIndexWithTermAtMost(result.hintIndex, result.hintTerm));
     }
@@ -168,6 +180,39 @@ export class Leader {
   unreachable(peer: ReplicaId): void {
     const progress = this.#progress.get(peer);
     if (progress?.state === 'replicate') progress.becomeProbe();
+  }
+
+  /** Who is to take over; while somebody is, nothing is proposed, or he would never hold it all (bug L10). */
+  get transferTarget(): ReplicaId | null {
+    return this.#transfer?.target ?? null;
+  }
+
+  /** Begins to hand over to `target`: it is brought up to date, then told to campaign (thesis 3.10). */
+  transfer(target: ReplicaId): TransferResult {
+    const { self, configuration, electionTicksMin } = this.#context;
+    if (target === self) return 'leads-already';
+    if (!configuration.voters.includes(target)) return 'not-a-voter';
+    if (this.#transfer !== null) return 'under-way';
+    this.#transfer = { target, ticksLeft: electionTicksMin };
+    this.#handOver();
+    return 'begun';
+  }
+
+  /** Counted in ticks alone: whatever else goes on must not keep a failed hand-over alive (bug L10). */
+  #tickTransfer(): void {
+    if (this.#transfer === null) return;
+    this.#transfer.ticksLeft -= 1;
+    if (this.#transfer.ticksLeft <= 0) this.#transfer = null;
+    else this.#handOver();
+  }
+
+  /** Tells the target to campaign once it holds the whole log durably; again with every tick, for a message may be lost. */
+  #handOver(): void {
+    if (this.#transfer === null) return;
+    const { target } = this.#transfer;
+    const lastIndex = this.#context.log.last.index;
+    if (this.#progress.get(target)?.match !== lastIndex) return;
+    this.#context.send({ ...this.#envelope(target), type: 'timeout-now', lastIndex });
   }
 
   /** Commits what a majority holds durably, this replica's own disk included only when it does (thesis 3.6.2, bugs E1, E10). */

@@ -26,6 +26,8 @@ export interface Vote extends Envelope {
   readonly type: 'vote';
   readonly lastTerm: Term;
   readonly lastIndex: LogIndex;
+  /** The leader itself asked for this campaign: voters that hear it answer all the same (thesis 4.2.3). */
+  readonly transfer: boolean;
 }
 export interface VoteReply extends Envelope {
   readonly type: 'vote-reply';
@@ -69,6 +71,12 @@ export interface HeartbeatReply extends Envelope {
   readonly session: number;
   readonly round: number;
 }
+/** The leader hands over: the receiver campaigns at once, if it holds this log to its end (thesis 3.10, protocol G2). */
+export interface TimeoutNow extends Envelope {
+  readonly type: 'timeout-now';
+  /** The last index of the leader, which takes no proposals meanwhile. */
+  readonly lastIndex: LogIndex;
+}
 /** A follower asks the leader for a read index on behalf of its clients. */
 export interface ReadIndex extends Envelope {
   readonly type: 'read-index';
@@ -90,6 +98,7 @@ export type Message =
   | AppendReply
   | Heartbeat
   | HeartbeatReply
+  | TimeoutNow
   | ReadIndex
   | ReadIndexReply;
 

@@ -63,4 +63,8 @@ export interface Proposal {
   readonly payloadHash: EntryHash;
 }
 
+/** `busy`: no room, or the lead is being handed over; the same may be proposed again soon. */
 export type ProposeResult = 'appended' | 'not-leader' | 'busy';
+
+/** `begun`: the target takes over within the shortest election timeout, or this replica goes on as leader. */
+export type TransferResult = 'begun' | 'not-leader' | 'leads-already' | 'not-a-voter' | 'under-way';

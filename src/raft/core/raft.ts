@@ -18,10 +18,11 @@ import type {
   PreVote,
   PreVoteReply,
   ReadIndex,
+  TimeoutNow,
   Vote,
   VoteReply,
 } from './message.ts';
-import type { Proposal, ProposeResult, RaftOptions, Ready } from './options.ts';
+import type { Proposal, ProposeResult, RaftOptions, Ready, TransferResult } from './options.ts';
 import { countVotes } from './quorum.ts';
 import { asIndex, asTerm, type BootId, type LogIndex, type LogPosition, type ReplicaId, type Term } from './types.ts';
 
@@ -97,6 +98,10 @@ export class Raft {
   get progress(): Leader['progress'] | null {
     return this.#role.name === 'leader' ? this.#role.leading.progress : null;
   }
+  /** As leader: who is to take over, while that is under way. */
+  get transferTarget(): ReplicaId | null {
+    return this.#role.name === 'leader' ? this.#role.leading.transferTarget : null;
+  }
   termAt(index: LogIndex): Term | undefined {
     return this.#log.termAt(index);
   }
@@ -105,7 +110,7 @@ export class Raft {
   tick(): void {
     this.#elapsed += 1;
     if (this.#role.name === 'leader') {
-      this.#role.leading.heartbeat();
+      this.#role.leading.tick();
       if (this.#elapsed < this.#options.electionTicksMin) return;
       this.#elapsed = 0;
       if (!this.#role.leading.checkQuorum()) this.#becomeFollower(this.#term, null);
@@ -118,18 +123,29 @@ export class Raft {
   campaign(): void {
     if (this.#role.name === 'leader') return;
     this.#resetElection();
-    if (this.#lostPromise !== null || !this.#options.configuration.voters.includes(this.#options.self)) {
+    if (!this.#mayLead) {
       this.#role = { name: 'follower', leader: null };
       return;
     }
     this.#role = { name: 'pre-candidate', votes: new Map([[this.#options.self, true]]) };
-    this.#broadcastVoteRequest('pre-vote');
+    this.#broadcastVoteRequest({ type: 'pre-vote' });
     this.#countVotes();
+  }
+
+  /** Whoever lacks what it promised would lead without entries that others rely on (protocol A2). */
+  get #mayLead(): boolean {
+    return this.#lostPromise === null && this.#options.configuration.voters.includes(this.#options.self);
+  }
+
+  /** Begins to hand the lead over to `target` (thesis 3.10). */
+  transfer(target: ReplicaId): TransferResult {
+    return this.#role.name === 'leader' ? this.#role.leading.transfer(target) : 'not-leader';
   }
 
   /** Appends proposals if this replica leads and has room. */
   propose(proposals: readonly Proposal[]): ProposeResult {
     if (this.#role.name !== 'leader') return 'not-leader';
+    if (this.transferTarget !== null) return 'busy';
     if (this.#uncommittedBytes() >= this.#options.uncommittedBytesMax) return 'busy';
     this.#appendOwn(proposals);
     this.#role.leading.replicate();
@@ -198,7 +214,8 @@ export class Raft {
   step(message: Message): void {
     invariant(message.to === this.#options.self, `a message for ${message.to} reached ${this.#options.self}`);
     if (message.term > this.#term) {
-      if ((message.type === 'vote' || message.type === 'pre-vote') && this.#hearsLeader()) return;
+      const asks = message.type === 'pre-vote' || (message.type === 'vote' && !message.transfer);
+      if (asks && this.#hearsLeader()) return;
       const leads = message.type === 'append' || message.type === 'heartbeat';
       this.#becomeFollower(message.term, leads ? message.from : null);
     }
@@ -225,6 +242,8 @@ export class Raft {
       case 'heartbeat-reply':
         if (this.#role.name === 'leader') this.#role.leading.onHeartbeatReply(message);
         return;
+      case 'timeout-now':
+        return this.#onTimeoutNow(message);
       case 'read-index':
         return this.#onReadIndex(message);
       case 'read-index-reply':
@@ -287,6 +306,17 @@ export class Raft {
     this.#send({ ...this.#envelope(message.from), type: 'vote-reply', granted });
   }
 
+  /**
+   * This term's leader hands over. A log that lacks the index it named would lose the campaign and have cost the leader; one
+   * that has more has heard from it since, so the message is late (thesis 3.10, protocol G2, bug L10).
+   */
+  #onTimeoutNow(message: TimeoutNow): void {
+    if (this.leader !== message.from || !this.#mayLead) return;
+    const { last, durable } = this.#log;
+    const holds = [this.#matched, durable, last.index].every((index) => index === message.lastIndex);
+    if (holds) this.#becomeCandidate({ transfer: true });
+  }
+
   #onVoteReply(message: VoteReply): void {
     if (this.#role.name !== 'candidate') return;
     this.#role.votes.set(message.from, message.granted);
@@ -303,28 +333,28 @@ export class Raft {
         this.#role = { name: 'follower', leader: null };
         return;
       case 'won':
-        if (this.#role.name === 'pre-candidate') this.#becomeCandidate();
+        if (this.#role.name === 'pre-candidate') this.#becomeCandidate({ transfer: false });
         else this.#becomeLeader();
     }
   }
 
-  #becomeCandidate(): void {
+  #becomeCandidate({ transfer }: { readonly transfer: boolean }): void {
     this.#setBallot(asTerm(this.#term + 1), this.#options.self);
     this.#resetElection();
     this.#role = { name: 'candidate', votes: new Map([[this.#options.self, true]]) };
-    this.#broadcastVoteRequest('vote');
+    this.#broadcastVoteRequest({ type: 'vote', transfer });
     this.#countVotes();
   }
 
-  #broadcastVoteRequest(type: 'pre-vote' | 'vote'): void {
+  #broadcastVoteRequest(request: Pick<PreVote, 'type'> | Pick<Vote, 'type' | 'transfer'>): void {
     const { index: lastIndex, term: lastTerm } = this.#log.last;
     for (const voter of this.#options.configuration.voters) {
-      if (voter !== this.#options.self) this.#send({ ...this.#envelope(voter), type, lastIndex, lastTerm });
+      if (voter !== this.#options.self) this.#send({ ...this.#envelope(voter), ...request, lastIndex, lastTerm });
     }
   }
 
   #becomeLeader(): void {
-    const { self, boot, configuration, window, appendEntriesMax, appendBytesMax } = this.#options;
+    const { self, boot, configuration, window, appendEntriesMax, appendBytesMax, electionTicksMin } = this.#options;
     this.#elapsed = 0;
     const leading = new Leader({
       self,
@@ -335,6 +365,7 @@ export class Raft {
       window,
       appendEntriesMax,
       appendBytesMax,
+      electionTicksMin,
       send: (message) => this.#send(message),
       answer: (read, index) => this.#answerRead(read, index),
     });
