@@ -1,7 +1,8 @@
 /**
  * What Raft promises (Raft paper, figure 3), checked from outside against records that no replica can see: election
  * safety, log matching, leader completeness, state machine safety, acknowledgements of durable entries only, commits
- * that a majority holds, and reads that cover everything committed before they began.
+ * that a majority holds, reads that cover everything committed before they began, and the lead given only to who holds
+ * all that its leader has (thesis 3.10).
  */
 import type { Message } from '../../src/raft/core/message.ts';
 import type { Entry, LogIndex, ReplicaId, Term } from '../../src/raft/core/types.ts';
@@ -13,6 +14,8 @@ import { demand, type Effects, type Watcher } from './watcher.ts';
 export interface Coverage {
   steps: number;
   leaders: number;
+  /** Leaders whose campaign the one before had asked for. */
+  transfers: number;
   committed: number;
   truncations: number;
   crashes: number;
@@ -25,6 +28,7 @@ export interface Coverage {
 export const noCoverage = (): Coverage => ({
   steps: 0,
   leaders: 0,
+  transfers: 0,
   committed: 0,
   truncations: 0,
   crashes: 0,
@@ -46,6 +50,8 @@ interface Seen {
   term: Term;
   commit: LogIndex;
   recovering: boolean;
+  transferTarget: ReplicaId | null;
+  last: LogIndex;
 }
 
 export class Promises implements Watcher {
@@ -58,6 +64,10 @@ export class Promises implements Watcher {
   /** Who ever held an entry durably, by its hash: as bits. */
   readonly #heldBy = new Map<string, number>();
   readonly #committed: Committed[] = [];
+  /** Whom a leader told to campaign in its term, and for which last index. */
+  readonly #told = new Set<string>();
+  /** Terms that somebody campaigned for because he was told. */
+  readonly #toldTerms = new Set<Term>();
   /** Open reads: the commit index that their answer must cover. */
   readonly #reads = new Map<string, number>();
 
@@ -113,12 +123,33 @@ export class Promises implements Watcher {
   }
 
   #checkSent(replica: Replica, message: Message): void {
+    if (message.type === 'timeout-now' || (message.type === 'vote' && message.transfer))
+      this.#checkTransfer(replica, message);
     if (message.type !== 'append-reply' || !message.result.accepted) return;
     const { match } = message.result;
     demand(match <= replica.disk.entries.length, () => `${messageText(message)} acknowledges what is not durable`);
     demand(
       match === 0 || replica.disk.entries[match - 1]?.hash === replica.entries[match - 1]?.hash,
       () => `${messageText(message)} acknowledges an entry while the disk holds another`,
+    );
+  }
+
+  #checkTransfer(replica: Replica, message: Extract<Message, { type: 'timeout-now' | 'vote' }>): void {
+    const { lastIndex } = message;
+    if (message.type === 'timeout-now') {
+      this.#told.add(`${message.to} ${message.term} ${lastIndex}`);
+      const holders = this.#heldBy.get(replica.entries[lastIndex - 1]?.hash ?? '') ?? 0;
+      const target = this.#replicas.findIndex(({ id }) => id === message.to);
+      demand(
+        lastIndex === replica.entries.length && (holders & (1 << target)) !== 0,
+        () => `${messageText(message)}: the leader has ${replica.entries.length}, and ${message.to} may not hold it`,
+      );
+      return;
+    }
+    this.#toldTerms.add(message.term);
+    demand(
+      this.#told.has(`${replica.id} ${message.term - 1} ${lastIndex}`),
+      () => `${messageText(message)}: no leader of the term before asked for it`,
     );
   }
 
@@ -136,7 +167,14 @@ export class Promises implements Watcher {
   #checkReplica(replica: Replica): void {
     const { raft } = replica;
     const before = this.#seen.get(replica.id);
-    const now: Seen = { role: raft.role, term: raft.term, commit: raft.commit, recovering: raft.lostPromise !== null };
+    const now: Seen = {
+      role: raft.role,
+      term: raft.term,
+      commit: raft.commit,
+      recovering: raft.lostPromise !== null,
+      transferTarget: raft.transferTarget,
+      last: raft.last.index,
+    };
     this.#seen.set(replica.id, now);
     demand(raft.commit <= raft.last.index, () => `${replica.id}: commit ${raft.commit} is beyond ${raft.last.index}`);
     demand(
@@ -149,6 +187,10 @@ export class Promises implements Watcher {
         now.commit >= before.commit,
         () => `${replica.id}: commit went back from ${before.commit} to ${now.commit}`,
       );
+      demand(
+        now.transferTarget === null || before.transferTarget !== now.transferTarget || before.last === now.last,
+        () => `${replica.id} hands over to ${now.transferTarget} and appends entry ${now.last}`,
+      );
       if (before.recovering && !now.recovering) this.#coverage.recovered += 1;
     }
     if (raft.role === 'leader') this.#checkLeader(replica, before?.role !== 'leader' || before.term !== now.term);
@@ -159,6 +201,7 @@ export class Promises implements Watcher {
     const { term } = replica.raft;
     if (isNew) {
       this.#coverage.leaders += 1;
+      if (this.#toldTerms.has(term)) this.#coverage.transfers += 1;
       this.#committed.forEach((committed, at) => this.#checkComplete(replica, at, committed));
     }
     // A lone voter leads before its ballot is durable; nobody can see that.

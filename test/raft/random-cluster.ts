@@ -1,6 +1,6 @@
 /**
  * A cluster driven by a list of numbers: each one picks an action (deliver, lose, repeat or reorder a message, complete a
- * write, tick, propose, read, crash, restart with or without amnesia, cut a link) among those possible now. A watcher looks
+ * write, tick, propose, read, hand over, crash, restart with or without amnesia, cut a link) among those possible now. A watcher looks
  * at what each action led to.
  */
 import fc from 'fast-check';
@@ -62,7 +62,8 @@ export class RandomCluster {
     else if (kind < 700) this.#persistSome(pick);
     else if (kind < 840) this.#act(replica, () => replica.tick());
     else if (kind < 900) this.#propose(pick);
-    else if (kind < 930) this.#read(replica);
+    else if (kind < 925) this.#read(replica);
+    else if (kind < 930) this.#transfer(pick);
     else if (kind < 932) this.#cutOneWay(replica.id, this.#at(Math.floor(pick / 8)).id);
     else if (kind < 934) this.#isolate(replica);
     else if (kind < 938) this.#isolate(this.#newestLeader() ?? replica);
@@ -162,6 +163,11 @@ export class RandomCluster {
     const name = `r${this.coverage.steps}`;
     this.#watcher.readBegins?.(name);
     this.#act(replica, () => replica.read(name));
+  }
+
+  #transfer(pick: number): void {
+    const leader = pick % 8 === 0 ? this.#at(Math.floor(pick / 8)) : this.#newestLeader();
+    if (leader !== undefined) this.#act(leader, () => leader.transfer(this.#at(Math.floor(pick / 64)).id));
   }
 
   #cutOneWay(from: ReplicaId, to: ReplicaId): void {
