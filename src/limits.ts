@@ -34,6 +34,10 @@ export const limits = {
   jsonInlineBytesMax: 256 * KiB,
   /** JSON that the worker makes in one go. */
   jsonChunkBytes: 256 * KiB,
+  /** Whoever asked for another leader is told by then that none was heard of. */
+  transferDeadlineMs: 3_000,
+  /** A node that is told to stop tries for this long to hand the lead over. */
+  handOverMs: 1_000,
   /** A read index asked for and not answered is asked for again after this long. */
   readRetryMs: 150,
   /** A forwarded block not yet seen in the own log is sent again after this long. */
@@ -175,6 +179,10 @@ assertOrdered(limits.electionTicksMin < limits.electionTicksMax, 'election timeo
 assertOrdered(
   limits.requestBytesMax * 1.5 <= limits.admissionBytesMax,
   'one request, with what JSON becomes in protobuf, must be admissible',
+);
+assertOrdered(
+  limits.electionTicksMin * limits.tickMs * 2 < limits.handOverMs,
+  'a node that stops must have time to try a second successor',
 );
 assertOrdered(limits.queueWaitMsMax * 4 < limits.writeDeadlineMs, 'what is let in must have time to be committed');
 assertOrdered(limits.headersTimeoutMs < limits.requestTimeoutMs, 'headers come before the rest');

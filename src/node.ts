@@ -86,6 +86,8 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     peer,
     failed,
     stop: async () => {
+      // While it serves: who is in the middle of a write is not to notice.
+      await store.leave();
       await Promise.all([httpServer.close(), grpcServer.close()]);
       await json.close();
       await store.close();

@@ -23,7 +23,7 @@ import { AppendOnce } from './append-once.ts';
 import { AppendSender } from './append-sender.ts';
 import { RaftLog } from './core/log.ts';
 import type { Message, OutgoingMessage } from './core/message.ts';
-import type { Ready } from './core/options.ts';
+import type { Ready, TransferResult } from './core/options.ts';
 import { Raft } from './core/raft.ts';
 import {
   asIndex,
@@ -38,6 +38,7 @@ import {
 } from './core/types.ts';
 import type { EntryRepair } from './entry-repair.ts';
 import { Proposals, type ProposalOutcome } from './proposals.ts';
+import { LeaderChanges, type LeaderChange, type NewLeader } from './leader-changes.ts';
 import { ReadGate } from './read-gate.ts';
 
 export interface ReplicaOptions {
@@ -72,6 +73,8 @@ export interface ReplicaStatus {
   readonly commit: LogIndex;
   readonly applied: LogIndex;
   readonly last: LogIndex;
+  /** As leader: who is to take over, while that is under way. */
+  readonly transferTarget: ReplicaId | null;
   /** The tail this replica promised and has not got back yet (protocol A2). */
   readonly lostPromise: LogPosition | null;
 }
@@ -84,6 +87,8 @@ export interface FollowerStatus {
 }
 
 export class Replica {
+  /** For whoever waits until another replica leads. */
+  readonly leaderChanges: LeaderChanges;
   readonly #options: ReplicaOptions;
   readonly #core: Raft;
   readonly #proposals: Proposals;
@@ -101,6 +106,8 @@ export class Replica {
   #flushing: Promise<void> | null = null;
   #applying: Promise<void> | null = null;
   #stopped = false;
+  /** The hand-over that this leader has begun. */
+  #handingOver: { readonly term: Term; readonly change: LeaderChange; readonly target: ReplicaId } | null = null;
   #announced: { readonly term: Term; readonly leader: ReplicaId | null } | null = null;
   #cancelTick: () => void = () => undefined;
 
@@ -124,6 +131,7 @@ export class Replica {
       retryMs: limits.forwardRetryMs,
       send: (term, payload) => this.#sendProposal(term, payload),
     });
+    this.leaderChanges = new LeaderChanges({ clock: options.clock, deadlineMs: limits.transferDeadlineMs });
     this.#reads = new ReadGate(
       {
         clock: options.clock,
@@ -188,8 +196,8 @@ export class Replica {
   }
 
   get status(): ReplicaStatus {
-    const { role, leader, term, commit, last, lostPromise } = this.#core;
-    return { role, leader, term, commit, applied: this.#applied, last: last.index, lostPromise };
+    const { role, leader, term, commit, last, transferTarget, lostPromise } = this.#core;
+    return { role, leader, term, commit, applied: this.#applied, last: last.index, transferTarget, lostPromise };
   }
 
   /** As leader: what it knows of each voter's log; null otherwise. */
@@ -244,6 +252,30 @@ export class Replica {
     return this.#reads.pass();
   }
 
+  /**
+   * As leader: brings `target` up to date and has it elected (thesis 3.10). Resolves with the leader of a later term, which is
+   * another replica. Rejects with `conflict` when it cannot be begun, with `unavailable` when nobody else was elected.
+   */
+  transferLeadership(target: ReplicaId): Promise<NewLeader> {
+    const { term } = this.#core;
+    const result = this.#stopped ? 'not-leader' : this.#core.transfer(target);
+    if (result !== 'begun') return Promise.reject(transferRefused(result, nodeIdOf(target)));
+    const change = this.leaderChanges.after({ leader: this.#options.self, term });
+    this.#handingOver = { term, change, target };
+    this.#schedulePump();
+    return change.next;
+  }
+
+  /** The core has given a hand-over up: this replica goes on as leader. */
+  #noteTransfer(): void {
+    if (this.#handingOver === null || this.#core.transferTarget !== null) return;
+    const { term, change, target } = this.#handingOver;
+    this.#handingOver = null;
+    if (this.#core.role !== 'leader' || this.#core.term !== term) return;
+    const sentence = `${nodeIdOf(target)} did not take over in time: it does not answer, or is too far behind`;
+    change.fail(new QuorateError('unavailable', sentence));
+  }
+
   #readUnavailable(): QuorateError {
     const damage = this.#options.entries.waitingFor(asIndex(this.#applied + 1));
     if (damage !== null) return damage;
@@ -273,6 +305,7 @@ export class Replica {
     this.#cancelTick();
     this.#proposals.abandon();
     this.#reads.close();
+    this.leaderChanges.close(new QuorateError('not-ready', 'this node is stopping: ask another one'));
   }
 
   /** Resolves when no write of the log is under way; after `stop`, for good. */
@@ -336,6 +369,7 @@ export class Replica {
     this.#releaseHeld();
     for (const { requestId, index } of ready.reads) this.#reads.answered(requestId, index);
     this.#announceLeader();
+    this.#noteTransfer();
     if (this.#applied < this.#core.commit) {
       this.#applying ??= this.#applyCommitted()
         .catch(this.#fatal)
@@ -412,7 +446,9 @@ export class Replica {
     this.#announced = { term, leader };
     this.#options.logger.info({ term, role, leader }, leader === null ? 'no leader' : 'leader');
     this.#proposals.leaderChanged(leader === null ? null : term);
-    if (leader !== null) this.#reads.retry();
+    if (leader === null) return;
+    this.#reads.retry();
+    this.leaderChanges.announced(term, leader);
   }
 
   async #applyCommitted(): Promise<void> {
@@ -448,4 +484,17 @@ export class Replica {
     this.stop();
     this.#options.fatal(error instanceof Error ? error : new Error(String(error)));
   };
+}
+
+function transferRefused(result: Exclude<TransferResult, 'begun'>, target: NodeId): QuorateError {
+  switch (result) {
+    case 'not-leader':
+      return new QuorateError('unavailable', 'this node leads no more: ask again');
+    case 'leads-already':
+      return new QuorateError('conflict', `${target} leads already`);
+    case 'not-a-voter':
+      return new QuorateError('conflict', `${target} is no voter: only voters can lead`);
+    case 'under-way':
+      return new QuorateError('conflict', 'the lead is being handed over already: ask again in a second');
+  }
 }

@@ -30,6 +30,7 @@ import { protocolVersion } from '../transport/transport.ts';
 import { openDataDirectory } from './data-directory.ts';
 import { Ingest, type WriteResult } from './ingest.ts';
 import { LargeLookups } from './large-lookups.ts';
+import { type Leader, Leadership } from './leadership.ts';
 import { findTerms, findTermsOrCut } from './log-terms.ts';
 import { lookUpTrace, type TracePage } from './lookup.ts';
 import { Peers } from './peers.ts';
@@ -76,6 +77,7 @@ interface Running {
   readonly replica: Replica;
   readonly index: TraceIndexer;
   readonly ingest: Ingest;
+  readonly leadership: Leadership;
 }
 
 /** Often enough that a status page is not behind what the others already know. */
@@ -97,6 +99,7 @@ export class TraceStore {
   #founding: Promise<void> | null = null;
   #running: Running | null = null;
   #caughtUpTo = asIndex(0);
+  #leaving = false;
   #stopped = false;
   #cancelReport: () => void = () => undefined;
 
@@ -279,7 +282,18 @@ export class TraceStore {
         ? {}
         : { blockRawBytesTarget: this.#options.blockRawBytesTarget }),
     });
-    this.#running = { replica, index, ingest };
+    const leadership = new Leadership({
+      self: this.#self,
+      boot: this.#boot,
+      clock: platform.clock,
+      logger,
+      replica,
+      peers: this.#peers,
+      members: new Set(this.#options.members.keys()),
+      voters: () => this.#log.configuration?.voters ?? [],
+      send: (to, message) => transport.send(to, 'control', message),
+    });
+    this.#running = { replica, index, ingest, leadership };
   }
 
   /** What this node says of itself now. */
@@ -346,6 +360,12 @@ export class TraceStore {
       case 'lacking':
         this.#entries.lacking(hello.node, message);
         return;
+      case 'hand-over':
+        void this.#running?.leadership.receive(hello.node, message);
+        return;
+      case 'not-handed-over':
+        this.#running?.leadership.refused(message);
+        return;
       case 'report':
         this.#peers.reported(hello, message);
     }
@@ -375,7 +395,13 @@ export class TraceStore {
   }
 
   #report(): void {
-    const { transport, platform, members, node } = this.#options;
+    this.#tellPeers();
+    void this.#running?.index.maybeFlush();
+    this.#cancelReport = this.#options.platform.clock.after(reportEveryMs, () => this.#report());
+  }
+
+  #tellPeers(): void {
+    const { transport, members, node } = this.#options;
     const replica = this.#running?.replica.status;
     const report = {
       kind: 'report',
@@ -385,14 +411,13 @@ export class TraceStore {
       hardStateCounter: this.#hardState.counter,
     } as const;
     for (const member of members.keys()) if (member !== node) transport.send(member, 'control', report);
-    void this.#running?.index.maybeFlush();
-    this.#cancelReport = platform.clock.after(reportEveryMs, () => this.#report());
   }
 
   /** Able to serve linearizable reads and writes, as far as this node can tell. */
   get ready(): boolean {
     const status = this.#running?.replica.status;
-    if (status === undefined || this.#stopped || this.#running?.index.rebuilding === true) return false;
+    if (status === undefined || this.#leaving || this.#stopped || this.#running?.index.rebuilding === true)
+      return false;
     return status.leader !== null && status.applied >= this.#caughtUpTo;
   }
 
@@ -470,6 +495,11 @@ export class TraceStore {
     });
   }
 
+  /** Makes `to`, or the node that is best able to, the leader, and resolves with who leads then; see `Leadership.transfer`. */
+  async transferLeadership(to: NodeId | null): Promise<Leader> {
+    return this.#require().leadership.transfer(to);
+  }
+
   #require(): Running {
     if (this.#stopped) throw this.#stopping();
     if (this.#running === null) throw new QuorateError('not-ready', this.#waitingToStart);
@@ -502,9 +532,11 @@ export class TraceStore {
       ? null
       : running === null
         ? this.#waitingToStart
-        : replica?.leader == null
-          ? 'no leader'
-          : 'bringing the index up to date';
+        : this.#leaving
+          ? 'stopping'
+          : replica?.leader == null
+            ? 'no leader'
+            : 'bringing the index up to date';
     return {
       id: node,
       clusterId: this.#log.clusterId,
@@ -536,8 +568,20 @@ export class TraceStore {
     this.#entries.close();
   }
 
-  /** Stops taking part, flushes the index and closes the data directory. Writes in flight end as unknown. */
+  /**
+   * Before a node stops: it is no longer ready, and gives the lead away, if it has it, in `limits.handOverMs`. It goes on
+   * serving. Never rejects.
+   */
+  async leave(): Promise<void> {
+    if (this.#leaving || this.#stopped || this.#running === null) return;
+    this.#leaving = true;
+    this.#tellPeers();
+    await this.#running.leadership.leave();
+  }
+
+  /** Gives the lead away, stops taking part, flushes the index and closes the data directory. Writes in flight end as unknown. */
   async close(): Promise<void> {
+    await this.leave();
     this.#stop();
     await this.#options.transport.close();
     // One under way would go on with a log that is closed, and leave a replica and an index behind.

@@ -10,6 +10,7 @@ import {
   asBootId,
   asHash,
   asIndex,
+  asNodeId,
   asReplicaId,
   asTerm,
   type Entry,
@@ -21,7 +22,7 @@ import {
 import { decodeEntry, encodeEntry, verifyEntry } from '../store/entry.ts';
 import { packFields, unpackFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
-import type { PeerMessage } from './transport.ts';
+import { handOverErrors, type PeerMessage } from './transport.ts';
 
 /** Bytes of the blocks in `message`: nearly all of its size, known without encoding it. */
 export function payloadBytesOf(message: PeerMessage): number {
@@ -52,6 +53,8 @@ export function encodeMessage(message: PeerMessage): Uint8Array[] {
     case 'found':
     case 'fetch':
     case 'lacking':
+    case 'hand-over':
+    case 'not-handed-over':
     case 'report':
       return encodeFrame(packFields(message));
     default:
@@ -85,6 +88,12 @@ export function decodeMessage(frame: Frame): PeerMessage {
       return { kind, index: index(fields, 'index'), hash: hash(fields, 'hash') };
     case 'fetched':
       return { kind, entry: entryIn(frame.body, index(fields, 'index')) };
+    case 'hand-over':
+      return { kind, id: fields.string('id'), to: fields.isNull('to') ? null : asNodeId(fields.string('to')) };
+    case 'not-handed-over': {
+      const code = oneOf(fields.string('code'), handOverErrors, 'code');
+      return { kind, id: fields.string('id'), code, reason: fields.string('reason', 1_024) };
+    }
     case 'report':
       return {
         kind,
@@ -198,6 +207,12 @@ const term = (fields: Fields, name = 'term'): Term => asTerm(fields.integer(name
 const index = (fields: Fields, name: string): LogIndex => asIndex(fields.integer(name));
 const hash = (fields: Fields, name: string): EntryHash => hashNamed(fields.string(name), name);
 const replica = (fields: Fields, name: string): ReplicaId => replicaNamed(fields.string(name), name);
+
+function oneOf<Choice extends string>(value: string, choices: readonly Choice[], name: string): Choice {
+  const choice = choices.find((one) => one === value);
+  if (choice === undefined) throw new FrameError(`${name} is none of ${choices.join(', ')}`);
+  return choice;
+}
 
 function hashNamed(value: string, name: string): EntryHash {
   if (value.length !== 2 * digestBytes || /[^0-9a-f]/.test(value)) throw new FrameError(`${name} is not a hash`);

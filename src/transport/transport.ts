@@ -34,6 +34,9 @@ export interface Founding {
   readonly voters: readonly ReplicaId[];
 }
 
+/** Codes of the reasons for which a leader does not hand over. */
+export const handOverErrors = ['unavailable', 'not-ready', 'conflict'] as const;
+
 /** Everything that travels between nodes. `raft` messages go through the core; the others serve the layers around it. */
 export type PeerMessage =
   | { readonly kind: 'raft'; readonly message: Message }
@@ -47,6 +50,15 @@ export type PeerMessage =
   | { readonly kind: 'fetched'; readonly entry: Entry }
   /** The entry that was asked for cannot be given here now: another node is asked without waiting. */
   | { readonly kind: 'lacking'; readonly index: LogIndex; readonly hash: EntryHash }
+  /** An operator asked the sender for another leader, null: any. The leader hands over (thesis 3.10). */
+  | { readonly kind: 'hand-over'; readonly id: string; readonly to: NodeId | null }
+  /** Why it does not; that it did, everybody sees. */
+  | {
+      readonly kind: 'not-handed-over';
+      readonly id: string;
+      readonly code: (typeof handOverErrors)[number];
+      readonly reason: string;
+    }
   /** What a node tells the others about itself for their status pages, a few times a second. */
   | {
       readonly kind: 'report';

@@ -13,7 +13,7 @@ import {
   type EntryHash,
 } from '../../src/raft/core/types.ts';
 import { payloadHashOf, sealEntry } from '../../src/store/entry.ts';
-import { protocolVersion, type Hello, type PeerMessage } from '../../src/transport/transport.ts';
+import { handOverErrors, protocolVersion, type Hello, type PeerMessage } from '../../src/transport/transport.ts';
 
 export const n1 = asNodeId('n1');
 export const n2 = asNodeId('n2');
@@ -122,6 +122,17 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
     kind: 'fetched' as const,
     entry: chain([bytes], { index: before, term: 2, hash: zeroHash })[0] as Entry,
   })),
+  fc.record({
+    kind: fc.constant('hand-over' as const),
+    id: text,
+    to: fc.option(fc.constantFrom(n1, n2)),
+  }),
+  fc.record({
+    kind: fc.constant('not-handed-over' as const),
+    id: text,
+    code: fc.constantFrom(...handOverErrors),
+    reason: text,
+  }),
   fc.record({
     kind: fc.constant('report' as const),
     applied: index,

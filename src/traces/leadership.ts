@@ -1,0 +1,168 @@
+/**
+ * Handing the lead over (thesis 3.10, protocol G2), as operators ask for it and as a node does before it stops. Any node can
+ * be asked: who does not lead tells the leader, and sees for itself that another one took over.
+ */
+import { errorOf, QuorateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Logger } from '../logger.ts';
+import type { Clock } from '../platform/clock.ts';
+import { type NodeId, nodeIdOf, type ReplicaId, type Term } from '../raft/core/types.ts';
+import type { NewLeader } from '../raft/leader-changes.ts';
+import type { Replica } from '../raft/replica.ts';
+import { handOverErrors, type PeerMessage } from '../transport/transport.ts';
+import type { Peers } from './peers.ts';
+
+export interface LeadershipOptions {
+  readonly self: ReplicaId;
+  readonly boot: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly replica: Replica;
+  readonly peers: Peers;
+  /** All nodes of `--cluster`, this one included. */
+  readonly members: ReadonlySet<NodeId>;
+  readonly voters: () => readonly ReplicaId[];
+  /** Queues a message for a peer; may lose it. */
+  readonly send: (to: NodeId, message: PeerMessage) => void;
+}
+
+export interface Leader {
+  readonly leader: NodeId;
+  readonly term: Term;
+}
+
+export class Leadership {
+  readonly #options: LeadershipOptions;
+  /** Questions to leaders that are open, by id. */
+  readonly #asked = new Map<string, (error: QuorateError) => void>();
+  /** The last question that each peer asked: one that comes twice is asked once. */
+  readonly #heard = new Map<NodeId, string>();
+  #counter = 0;
+
+  constructor(options: LeadershipOptions) {
+    this.#options = options;
+  }
+
+  get #leads(): boolean {
+    return this.#options.replica.status.leader === this.#options.self;
+  }
+
+  /**
+   * Hands the lead to `to`, or to the voter that is furthest. Resolves with who leads then: another node, as a rule that one.
+   * Rejects with `bad-request` for an unknown node, `conflict` when it cannot take over, `unavailable` when it did not.
+   */
+  async transfer(to: NodeId | null): Promise<Leader> {
+    const { members, replica } = this.#options;
+    if (to !== null && !members.has(to)) {
+      throw new QuorateError('bad-request', `there is no node ${to}: the members are ${[...members].join(', ')}`);
+    }
+    const { leader, term } = replica.status;
+    if (leader === null)
+      throw new QuorateError('unavailable', 'no leader is known to this node: ask again, or another');
+    const taken = this.#leads ? await this.#handOver(to) : await this.#ask({ leader, term }, to);
+    return { leader: nodeIdOf(taken.leader), term: taken.term };
+  }
+
+  async #handOver(to: NodeId | null): Promise<NewLeader> {
+    const { replica, logger } = this.#options;
+    const target = to === null ? this.#successor(new Set()) : this.#targetNamed(to);
+    if (target === null)
+      throw new QuorateError('conflict', 'no other voter is connected and holds all that is committed: see its state');
+    const taken = await replica.transferLeadership(target);
+    if (taken.leader === target) logger.info({ ...taken }, 'handed the lead over');
+    return taken;
+  }
+
+  #targetNamed(to: NodeId): ReplicaId {
+    const { self, voters, peers } = this.#options;
+    if (to === nodeIdOf(self)) throw new QuorateError('conflict', `${to} leads already`);
+    const target = voters().find((voter) => nodeIdOf(voter) === to);
+    if (target === undefined) throw new QuorateError('conflict', `${to} is no voter: only voters can lead`);
+    if (peers.get(to)?.connected !== true)
+      throw new QuorateError('conflict', `${to} is not connected to the leader ${nodeIdOf(self)}: start it first`);
+    return target;
+  }
+
+  /** The voter that is best able to lead: it serves, and lacks the least. null when none holds all that is committed. */
+  #successor(without: ReadonlySet<ReplicaId>): ReplicaId | null {
+    const { self, voters, peers, replica } = this.#options;
+    const { followers, status } = replica;
+    const able = voters().flatMap((voter) => {
+      const peer = peers.get(nodeIdOf(voter));
+      const match = followers?.get(voter)?.match ?? 0;
+      if (voter === self || without.has(voter) || peer?.connected !== true || peer.hello.replica !== voter) return [];
+      if (peer.report?.recovering !== false || match < status.commit) return [];
+      return [{ voter, match, ready: peer.report.ready ? 1 : 0 }];
+    });
+    return able.toSorted((left, right) => right.ready - left.ready || right.match - left.match)[0]?.voter ?? null;
+  }
+
+  async #ask(from: NewLeader, to: NodeId | null): Promise<NewLeader> {
+    const { boot, replica, send } = this.#options;
+    this.#counter += 1;
+    const id = `${boot}:${this.#counter}`;
+    const { next, fail } = replica.leaderChanges.after(from);
+    this.#asked.set(id, fail);
+    send(nodeIdOf(from.leader), { kind: 'hand-over', id, to });
+    try {
+      return await next;
+    } finally {
+      this.#asked.delete(id);
+    }
+  }
+
+  /** A peer was asked for what only this node can do. It sees by itself when that has succeeded. */
+  async receive(peer: NodeId, { id, to }: PeerMessage & { readonly kind: 'hand-over' }): Promise<void> {
+    if (this.#heard.get(peer) === id) return;
+    this.#heard.set(peer, id);
+    try {
+      if (!this.#leads)
+        throw new QuorateError('unavailable', `${nodeIdOf(this.#options.self)} leads no more: ask again`);
+      await this.transfer(to);
+    } catch (error) {
+      const { code, message } = error instanceof QuorateError ? error : { code: '', message: errorOf(error).message };
+      const told = handOverErrors.find((one) => one === code) ?? 'conflict';
+      this.#options.send(peer, { kind: 'not-handed-over', id, code: told, reason: message });
+    }
+  }
+
+  /** The leader says why it did not hand over. */
+  refused({ id, code, reason }: PeerMessage & { readonly kind: 'not-handed-over' }): void {
+    this.#asked.get(id)?.(new QuorateError(code, reason));
+  }
+
+  /**
+   * Gives the lead away, if this node has it, so that nobody has to notice that it is gone. Tries one after the other, for
+   * `limits.handOverMs` at most. Never rejects.
+   */
+  async leave(): Promise<void> {
+    const { clock, logger } = this.#options;
+    const untilMs = clock.monotonicMs() + limits.handOverMs;
+    const tried = new Set<ReplicaId>();
+    for (;;) {
+      const leftMs = untilMs - clock.monotonicMs();
+      const target = this.#leads && leftMs > 0 ? this.#successor(tried) : null;
+      if (target === null) return;
+      tried.add(target);
+      await this.#within(leftMs, this.#handOver(nodeIdOf(target))).catch((error: unknown) =>
+        logger.warn({ to: nodeIdOf(target), error: errorOf(error).message }, 'could not hand the lead over'),
+      );
+    }
+  }
+
+  #within(timeMs: number, transfer: Promise<NewLeader>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#options.clock.after(timeMs, () => reject(new Error('it took too long')));
+      transfer.then(
+        () => {
+          cancel();
+          resolve();
+        },
+        (error: unknown) => {
+          cancel();
+          reject(errorOf(error));
+        },
+      );
+    });
+  }
+}
