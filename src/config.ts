@@ -195,6 +195,17 @@ export const clientSettings = {
   },
 } as const satisfies Record<string, Setting<unknown>>;
 
+/** Settings of `quorate cluster transfer`. */
+export const transferSettings = {
+  to: {
+    placeholder: 'ID',
+    description: 'The node that is to lead.',
+    parse: parseNodeId,
+    default: '<the voter that is best able to>',
+  },
+  url: clientSettings.url,
+} as const satisfies Record<string, Setting<unknown>>;
+
 /** Where the config file is; itself not a key of the file. */
 export const configFileSetting: Setting<string> = {
   placeholder: 'FILE',
@@ -203,7 +214,7 @@ export const configFileSetting: Setting<string> = {
   default: '<none>',
 };
 
-const allNames = [...Object.keys(nodeSettings), ...Object.keys(clientSettings), 'config'];
+const allNames = [...Object.keys({ ...nodeSettings, ...clientSettings, ...transferSettings }), 'config'];
 
 /** The configuration of a node and what is legal in it but unwise. Throws ConfigError. */
 export function readNodeConfig(sources: SettingSources): { config: NodeConfig; warnings: string[] } {
@@ -288,6 +299,12 @@ export function readClientSettings<Name extends keyof typeof clientSettings>(
   const { values } = readSettings(table, { ...sources, readFile: () => '{}' }, { known: allNames });
   const complete = names.map((name) => [name, values[name] ?? clientSettings[name].default]);
   return Object.fromEntries(complete) as { [Key in Name]: NonNullable<Values<typeof clientSettings>[Key]> };
+}
+
+/** Throws ConfigError. */
+export function readTransferSettings(sources: Omit<SettingSources, 'readFile'>): { url: string; to: string | null } {
+  const { values } = readSettings(transferSettings, { ...sources, readFile: () => '{}' }, { known: allNames });
+  return { url: values.url ?? transferSettings.url.default, to: values.to ?? null };
 }
 
 function parseChoice<Choice extends string>(text: string, choices: readonly Choice[]): Choice | Refusal {

@@ -38,6 +38,8 @@ export const limits = {
   transferDeadlineMs: 3_000,
   /** A node that is told to stop tries for this long to hand the lead over. */
   handOverMs: 1_000,
+  /** The body of a request that changes the cluster. */
+  adminBodyBytesMax: 16 * KiB,
   /** A read index asked for and not answered is asked for again after this long. */
   readRetryMs: 150,
   /** A forwarded block not yet seen in the own log is sent again after this long. */

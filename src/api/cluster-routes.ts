@@ -1,6 +1,8 @@
-/** `GET /api/v1/cluster`: the cluster as this node sees it. */
+/** `/api/v1/cluster`: the cluster as this node sees it, and what operators may change in it. Any node takes it. */
 import type { FastifyInstance } from 'fastify';
-import { nodeIdOf } from '../raft/core/types.ts';
+import { QuorateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { asNodeId, type NodeId, nodeIdOf } from '../raft/core/types.ts';
 import type { ApiOptions } from './api-options.ts';
 
 export async function clusterRoutes(server: FastifyInstance, { store }: ApiOptions): Promise<void> {
@@ -23,4 +25,20 @@ export async function clusterRoutes(server: FastifyInstance, { store }: ApiOptio
       members,
     };
   });
+
+  server.post('/api/v1/cluster/leader', { bodyLimit: limits.adminBodyBytesMax }, async ({ body }) =>
+    store.transferLeadership(parseSuccessor(body)),
+  );
+}
+
+/** `{"to": "n2"}`; without a name, or without a body, null: whoever is best able to. */
+function parseSuccessor(body: unknown): NodeId | null {
+  if (body === undefined) return null;
+  const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
+  const unknown = isObject ? Object.keys(body).find((name) => name !== 'to') : '';
+  if (!isObject || unknown !== undefined)
+    throw new QuorateError('bad-request', 'the body must be {"to": "ID"}, or {} for any node that can lead');
+  if (!('to' in body)) return null;
+  if (typeof body.to === 'string') return asNodeId(body.to);
+  throw new QuorateError('bad-request', `to ${JSON.stringify(body.to).slice(0, 64)} is not the id of a node`);
 }

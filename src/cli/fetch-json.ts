@@ -9,6 +9,8 @@ export interface FetchOptions {
   /** The sentence for 404. */
   readonly notFound?: string;
   readonly accept?: string;
+  /** Sent as JSON with POST; GET without. */
+  readonly body?: unknown;
 }
 
 export interface Answer {
@@ -16,13 +18,14 @@ export interface Answer {
   readonly body: Uint8Array;
 }
 
-/** The 200 answer to `GET url + path`. Throws CommandError. */
+/** The 200 answer to a request of `url + path`. Throws CommandError. */
 export async function fetchAnswer(url: string, path: string, options: FetchOptions = {}): Promise<Answer> {
   let response: Response;
   let bytes: Uint8Array;
   try {
     response = await fetch(url + path, {
-      headers: { accept: options.accept ?? 'application/json' },
+      ...(options.body === undefined ? {} : { method: 'POST', body: JSON.stringify(options.body) }),
+      headers: { accept: options.accept ?? 'application/json', 'content-type': 'application/json' },
       signal: AbortSignal.timeout(timeoutMs),
     });
     bytes = new Uint8Array(await response.arrayBuffer());

@@ -67,7 +67,10 @@ export class Leadership {
     const { replica, logger } = this.#options;
     const target = to === null ? this.#successor(new Set()) : this.#targetNamed(to);
     if (target === null)
-      throw new QuorateError('conflict', 'no other voter is connected and holds all that is committed: see its state');
+      throw new QuorateError(
+        'conflict',
+        'no other voter is connected and holds all that is committed: look at cluster status',
+      );
     const taken = await replica.transferLeadership(target);
     if (taken.leader === target) logger.info({ ...taken }, 'handed the lead over');
     return taken;

@@ -162,6 +162,30 @@ describe('GET /api/v1/traces/:traceId', () => {
   });
 });
 
+describe('POST /api/v1/cluster/leader', () => {
+  const ask = (body?: string): Promise<Response> =>
+    fetch(`${url}/api/v1/cluster/leader`, { method: 'POST', ...(body === undefined ? {} : { body, headers: json }) });
+
+  test.each([
+    ['the leader itself', '{"to":"n1"}', 409, 'conflict', 'n1 leads already'],
+    ['anybody, where there is nobody', '{}', 409, 'conflict', /^no other voter is connected/],
+    ['nobody in particular, without a body', undefined, 409, 'conflict', /^no other voter is connected/],
+    ['a node that there is not', '{"to":"n9"}', 400, 'bad-request', 'there is no node n9: the members are n1'],
+    ['no id', '{"to":7}', 400, 'bad-request', 'to 7 is not the id of a node'],
+    ['something else', '{"leader":"n1"}', 400, 'bad-request', /^the body must be/],
+    ['a list', '["n1"]', 400, 'bad-request', /^the body must be/],
+    ['null', 'null', 400, 'bad-request', /^the body must be/],
+    ['no JSON', '{"to":', 400, 'bad-request', /JSON/],
+    ['more than a body holds', `{"to":"${'n'.repeat(limits.adminBodyBytesMax)}"}`, 413, 'too-large', /./],
+  ])('%s', async (_, body, status, code, message) => {
+    const answer = await ask(body);
+    expect([answer.status, await answer.json()]).toEqual([
+      status,
+      { error: { code, message: typeof message === 'string' ? message : expect.stringMatching(message) } },
+    ]);
+  });
+});
+
 describe('operations', () => {
   test('cluster, health and metrics', async () => {
     const cluster = (await (await fetch(`${url}/api/v1/cluster`)).json()) as Record<string, unknown>;

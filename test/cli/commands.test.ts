@@ -36,9 +36,12 @@ interface Answer {
 let server: Server | undefined;
 afterEach(() => server?.close());
 
-/** A node that gives these answers, the last one again and again; `asked` holds what it was asked. */
-async function nodeAnswering(...answers: Answer[]): Promise<{ url: string; asked: IncomingMessage[] }> {
+/** A node that gives these answers, the last one again and again; `asked` holds what it was asked, `bodies` what came with it. */
+async function nodeAnswering(
+  ...answers: Answer[]
+): Promise<{ url: string; asked: IncomingMessage[]; bodies: string[] }> {
   const asked: IncomingMessage[] = [];
+  const bodies: string[] = [];
   server = createServer((request, response) => {
     const {
       status,
@@ -46,13 +49,14 @@ async function nodeAnswering(...answers: Answer[]): Promise<{ url: string; asked
       headers = {},
     } = answers[Math.min(asked.length, answers.length - 1)] ?? { status: 500, body: '' };
     asked.push(request);
+    request.setEncoding('utf8').on('data', (text: string) => bodies.push(text));
     response.writeHead(status, { 'content-type': 'application/json', ...headers });
     response.end(typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body));
   });
   await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  return { url: `http://127.0.0.1:${port}`, asked };
+  return { url: `http://127.0.0.1:${port}`, asked, bodies };
 }
 
 const spanOf = (number: number): Uint8Array =>
@@ -275,6 +279,39 @@ n3  unknown   not connected  yes    h3:4319  -                     -      7  120
   });
 });
 
+describe('quorate cluster transfer', () => {
+  const answer = { status: 200, body: { leader: 'n2', term: 5 } };
+
+  it.each([
+    [['--to', 'n2'], '{"to":"n2"}'],
+    [[], '{}'],
+  ])('%j: asks the node that is named, whoever leads, and prints who does then', async (args, sent) => {
+    const { url, asked, bodies } = await nodeAnswering(answer);
+    const { code, stdout, stderr } = await run(['cluster', 'transfer', '--url', url, ...args]);
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'n2 leads term 5\n', stderr: '' });
+    expect([asked[0]?.method, asked[0]?.url, asked[0]?.headers['content-type']]).toEqual([
+      'POST',
+      '/api/v1/cluster/leader',
+      'application/json',
+    ]);
+    expect(bodies).toEqual([sent]);
+  });
+
+  it('says so when somebody else was elected', async () => {
+    const { url } = await nodeAnswering(answer);
+    const { code, stdout, stderr } = await run(['cluster', 'transfer', '--url', url, '--to', 'n3']);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toBe('n3 did not take over: n2 leads term 5. Ask again.\n');
+  });
+
+  it('a refusal is one sentence', async () => {
+    const body = { error: { code: 'conflict', message: 'n2 leads already' } };
+    const { url } = await nodeAnswering({ status: 409, body });
+    const { code, stderr } = await run(['cluster', 'transfer', '--url', url, '--to', 'n2']);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: `${url} answered 409: n2 leads already\n` });
+  });
+});
+
 describe('a mistake on the command line is one sentence and exit code 1', () => {
   it.each([
     [[], /^Say what to do: quorate start, trace get or cluster status; --help tells more\.\n$/],
@@ -283,6 +320,8 @@ describe('a mistake on the command line is one sentence and exit code 1', () => 
     [['start', '--id', 'n1', '--joni', 'x'], /^--joni is not a setting; [^\n]*\n$/],
     [['start', '--id', 'n1', '--data', 'x', '--cluster', 'n2=h:1'], /^--id: "n1" is not in --cluster, which has n2\n$/],
     [['start', '--id'], /^--id: "" is not a node id: [^\n]*\n$/],
+    [['cluster'], /^Say what to do with the cluster: quorate cluster status or transfer\.\n$/],
+    [['cluster', 'transfer', '--to', 'n 2'], /^--to: "n 2" is not a node id: [^\n]*\n$/],
     [['cluster', 'status', '--format', 'json'], /^--format is not a setting; known are --url\n$/],
   ])('%j', async (args, sentence) => {
     const { code, stdout, stderr } = await run(args);

@@ -54,6 +54,7 @@ export interface SimulationReport {
 /** What a run has to reach now and then, or its faults went blunt. */
 export const coverageMarks = [
   'leader change',
+  'leadership transfer',
   'conflict truncation',
   'recovering voter',
   're-proposed block',
@@ -351,7 +352,7 @@ class Simulation {
     if (boot == null || status == null) return;
     if (this.#atlas.lost.has(id) && !this.#atlas.barred.has(id))
       throw new Violation(`I3: ${id} lost all that it had promised, and takes part again`);
-    this.#witness.status(id, boot.name, status);
+    this.#witness.status(id, boot.name, status, boot.process);
     if (status.lostPromise !== null) this.#marks.add('recovering voter');
     else if (status.applied >= this.#witness.highestCommitted)
       this.#atlas.caughtUp(node, this.#witness.highestCommitted);
@@ -396,6 +397,7 @@ class Simulation {
   #logger(id: NodeId): Logger {
     const note = (level: string) => (fields: object, sentence: string) => {
       if (sentence.startsWith('the index is rebuilt')) this.#marks.add('index rebuild');
+      if (sentence === 'handed the lead over') this.#marks.add('leadership transfer');
       if (sentence === 'a damaged entry of the log was repaired') this.#marks.add('repaired entry');
       if (sentence.includes('found') && sentence.endsWith('the cluster')) this.#nemesis.founding(this.#node(id));
       if (this.#options.trace !== undefined) this.#journal.say(`${id} ${level}: ${sentence} ${JSON.stringify(fields)}`);

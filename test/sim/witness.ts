@@ -3,12 +3,21 @@
  * leaves, every entry as it is applied and every node's status, and looks at the disks themselves: it believes nothing that
  * the code under test says about durability.
  */
-import { asIndex, type Entry, type LogIndex, type NodeId, type ReplicaId } from '../../src/raft/core/types.ts';
+import {
+  asIndex,
+  type Entry,
+  type LogIndex,
+  type NodeId,
+  nodeIdOf,
+  type ReplicaId,
+} from '../../src/raft/core/types.ts';
+import { limits } from '../../src/limits.ts';
 import type { ReplicaStatus } from '../../src/raft/replica.ts';
 import { blockIdOf } from '../../src/store/block.ts';
 import type { HardState } from '../../src/store/hard-state.ts';
 import type { Hello, PeerMessage } from '../../src/transport/transport.ts';
 import type { DiskView, EntryOnDisk } from './disk-view.ts';
+import type { SimProcess } from './platform/process.ts';
 
 export class Violation extends Error {
   override readonly name = 'Violation';
@@ -33,6 +42,10 @@ export class Witness {
   readonly #written = new Map<string, EntryOnDisk>();
   /** The end of the log that a candidate asked for votes with. */
   readonly #candidates = new Map<string, { readonly index: LogIndex; readonly term: number }>();
+  /** Whom a leader told to campaign: replica, the leader's term and last index. */
+  readonly #told = new Set<string>();
+  /** Hand-overs under way, by boot of the leader. */
+  readonly #handingOver = new Map<string, { readonly status: ReplicaStatus; readonly sinceMs: number }>();
   /** Payloads of committed blocks, oldest first. */
   readonly #blocks: Buffer[] = [];
   /** Terms for which each block was forwarded to a leader. */
@@ -101,6 +114,13 @@ export class Witness {
     }
     if (raft.type === 'vote')
       this.#candidates.set(`${raft.from} ${raft.term}`, { index: raft.lastIndex, term: raft.lastTerm });
+    if (raft.type === 'timeout-now') this.#handsOver(who, raft);
+    if (raft.type === 'vote' && raft.transfer) {
+      demand(
+        this.#told.has(`${raft.from} ${raft.term - 1} ${raft.lastIndex}`),
+        `T2: ${who} says that the leader before asked for it, with a log up to ${raft.lastIndex}, but it did not`,
+      );
+    }
     if (raft.type === 'heartbeat-reply') {
       const sent = this.#rounds.get(`${raft.to} ${raft.term} ${raft.from}`) ?? 0;
       demand(raft.round <= sent, `R1: ${who} echoes read round ${raft.round}, but ${raft.to} has only sent ${sent}`);
@@ -122,6 +142,35 @@ export class Witness {
         `P2: ${who} acknowledged entry ${match}, which it had not promised`,
       );
     }
+  }
+
+  /** A leader tells a replica to campaign only when that has on disk all that the leader has in its log. */
+  #handsOver(who: string, { to, term, lastIndex }: { to: ReplicaId; term: number; lastIndex: LogIndex }): void {
+    this.#told.add(`${to} ${term} ${lastIndex}`);
+    const target = nodeIdOf(to);
+    demand(
+      this.#damaged.has(target) || this.#disks.get(target)?.entry(lastIndex)?.term === term,
+      `T1: ${who} hands over to ${target}, which does not have entry ${lastIndex} on its disk`,
+    );
+  }
+
+  /**
+   * While a leader hands over it takes nothing into its log, or its successor would not hold it; so that must not last longer
+   * than the shortest election timeout, twice which is allowed here for clocks that run too slow.
+   */
+  #handOver(id: NodeId, boot: string, status: ReplicaStatus, process: SimProcess): void {
+    const before = this.#handingOver.get(boot);
+    this.#handingOver.delete(boot);
+    const { transferTarget, term, last } = status;
+    if (transferTarget === null) return;
+    const { nowMs } = process.scheduler;
+    const goesOn = before?.status.transferTarget === transferTarget && before.status.term === term;
+    const sinceMs = goesOn ? before.sinceMs : nowMs;
+    this.#handingOver.set(boot, { status, sinceMs });
+    if (!goesOn) return;
+    demand(before.status.last === last, `T3: ${id} hands over to ${transferTarget} and appends entry ${last}`);
+    const lastsTooLong = nowMs - sinceMs > 2 * limits.electionTicksMin * limits.tickMs && process.ranSince(sinceMs);
+    demand(!lastsTooLong, `T3: ${id} has been handing over to ${transferTarget} since ${Math.round(sinceMs)} ms`);
   }
 
   /** A vote goes only to a log that holds what the voter promised in earlier terms, whatever its disk has left (protocol A2). */
@@ -166,7 +215,7 @@ export class Witness {
   }
 
   /** Looks at one running node after a step. */
-  status(id: NodeId, boot: string, replica: ReplicaStatus): void {
+  status(id: NodeId, boot: string, replica: ReplicaStatus, process: SimProcess): void {
     const { role, term, commit, applied, last } = replica;
     demand(applied <= commit && commit <= last, `S1: ${id} has applied ${applied}, commit ${commit}, last ${last}`);
     demand(term >= (this.#terms.get(boot) ?? 0), `S1: the term of ${id} went back to ${term}`);
@@ -179,6 +228,7 @@ export class Witness {
     this.#persistedCommit(id);
     this.#heldByMajority(id, commit);
     this.#commitRule(id, boot, replica);
+    this.#handOver(id, boot, replica, process);
     if (role !== 'leader' || replica.leader === null) return;
     const known = this.#leaders.get(term);
     demand(

@@ -1,7 +1,7 @@
 /** The pages of docs/ that are made from tables in the code: `make docs` writes them, a test fails when they are stale. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { clientSettings, configFileSetting, limitFlag, nodeSettings } from '../../src/config.ts';
+import { clientSettings, configFileSetting, limitFlag, nodeSettings, transferSettings } from '../../src/config.ts';
 import { limits, settableLimits } from '../../src/limits.ts';
 import { environmentName } from '../../src/settings.ts';
 import type { Setting, Settings } from '../../src/settings.ts';
@@ -43,6 +43,10 @@ ${settingsTable(clientSettings)}
 ## quorate cluster status
 
 ${settingsTable({ url: clientSettings.url })}
+
+## quorate cluster transfer
+
+${settingsTable(transferSettings)}
 `;
 }
 

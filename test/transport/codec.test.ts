@@ -91,10 +91,13 @@ describe('messages', () => {
       'fetch',
       'fetched',
       'lacking',
+      'hand-over',
+      'not-handed-over',
       'report',
       'hello',
       'append',
       'vote',
+      'timeout-now',
       '__proto__',
     );
     const value = fc.oneof(fc.anything({ withBigInt: false, maxDepth: 2 }), kinds);
@@ -107,6 +110,10 @@ describe('messages', () => {
         voters: value,
         index: value,
         hash: value,
+        id: value,
+        to: value,
+        code: value,
+        reason: value,
       },
       { requiredKeys: ['kind'] },
     );

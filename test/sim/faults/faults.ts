@@ -14,6 +14,7 @@ import {
   replaceDisk,
 } from './damage.ts';
 import { jumpClock, driftClock } from './clock.ts';
+import { transferLead } from './leadership.ts';
 
 export const faults: readonly Fault[] = [
   { name: 'process crash', weight: 8, bring: (f) => crash(f, anyNode(f), 'process') },
@@ -23,6 +24,7 @@ export const faults: readonly Fault[] = [
   { name: 'crash at an effect', weight: 12, bring: (f) => crashAtEffect(f, anyNode(f)) },
   { name: 'leader crash at an effect', weight: 8, bring: (f) => onLeader(f, (node) => crashAtEffect(f, node)) },
   { name: 'clean stop', weight: 5, bring: cleanStop },
+  { name: 'leadership transfer', weight: 8, bring: transferLead },
   { name: 'pause', weight: 8, bring: (f) => pause(f, anyNode(f)) },
   { name: 'leader pause', weight: 6, bring: (f) => onLeader(f, (node) => pause(f, node)) },
   { name: 'isolation', weight: 7, bring: (f) => isolate(f, anyNode(f)) },
