@@ -6,11 +6,12 @@ import { errorOf, QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
-import { type NodeId, nodeIdOf, type ReplicaId, type Term } from '../raft/core/types.ts';
+import { asIndex, type NodeId, nodeIdOf, type ReplicaId, type Term } from '../raft/core/types.ts';
 import type { NewLeader } from '../raft/leader-changes.ts';
 import type { Replica } from '../raft/replica.ts';
 import { handOverErrors, type PeerMessage } from '../transport/transport.ts';
 import type { Peers } from './peers.ts';
+import { bestSuccessor } from './successor.ts';
 
 export interface LeadershipOptions {
   readonly self: ReplicaId;
@@ -86,18 +87,17 @@ export class Leadership {
     return target;
   }
 
-  /** The voter that is best able to lead: it serves, and lacks the least. null when none holds all that is committed. */
+  /** The voter that is best able to lead; null when none is. */
   #successor(without: ReadonlySet<ReplicaId>): ReplicaId | null {
     const { self, voters, peers, replica } = this.#options;
     const { followers, status } = replica;
-    const able = voters().flatMap((voter) => {
+    const others = voters().filter((voter) => voter !== self && !without.has(voter));
+    const candidates = others.map((voter) => {
       const peer = peers.get(nodeIdOf(voter));
-      const match = followers?.get(voter)?.match ?? 0;
-      if (voter === self || without.has(voter) || peer?.connected !== true || peer.hello.replica !== voter) return [];
-      if (peer.report?.recovering !== false || match < status.commit) return [];
-      return [{ voter, match, ready: peer.report.ready ? 1 : 0 }];
+      const connected = peer?.connected === true && peer.hello.replica === voter;
+      return { voter, connected, report: peer?.report ?? null, match: followers?.get(voter)?.match ?? asIndex(0) };
     });
-    return able.toSorted((left, right) => right.ready - left.ready || right.match - left.match)[0]?.voter ?? null;
+    return bestSuccessor(candidates, status.commit);
   }
 
   async #ask(from: NewLeader, to: NodeId | null): Promise<NewLeader> {

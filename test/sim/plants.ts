@@ -199,17 +199,6 @@ export const plantedBugs: readonly PlantedBug[] = [
     seeds: 30,
   },
   {
-    id: 'transfer-any-log',
-    name: 'a candidate that the leader asked for gets votes whatever its log',
-    from: 'E5',
-    file: core,
-    find: 'const granted = free && RaftLog.upToDate({ term: message.lastTerm, index: message.lastIndex }, this.#voteTail());',
-    replace:
-      'const granted = free && (message.transfer || RaftLog.upToDate({ term: message.lastTerm, index: message.lastIndex }, this.#voteTail()));',
-    caughtBy: ['P4', 'S4', 'S5', 'S6'],
-    seeds: 60,
-  },
-  {
     id: 'transfer-never-given-up',
     name: 'a leader whose hand-over failed takes no proposals any more',
     from: 'L10',

@@ -103,6 +103,13 @@ describe('asked of any node', () => {
     expect(await ask(third, third.leader, null)).toContain(`${third.followers[1].id} leads`);
   });
 
+  test('a question that arrives twice is asked once', async () => {
+    const stage = await settledCluster();
+    const { cluster, followers } = stage;
+    cluster.network.disturb({ duplicatePpm: 1_000_000 });
+    expect(await ask(stage, followers[1], followers[0].id)).toContain(`${followers[0].id} leads term`);
+  });
+
   test('what cannot be is refused with the reason, whoever was asked, and the leader goes on', async () => {
     const stage = await settledCluster();
     const { cluster, leader, followers } = stage;
