@@ -78,11 +78,11 @@ export class Leadership {
   }
 
   #targetNamed(to: NodeId): ReplicaId {
-    const { self, voters, peers } = this.#options;
+    const { self, voters } = this.#options;
     if (to === nodeIdOf(self)) throw new QuorateError('conflict', `${to} leads already`);
     const target = voters().find((voter) => nodeIdOf(voter) === to);
     if (target === undefined) throw new QuorateError('conflict', `${to} is no voter: only voters can lead`);
-    if (peers.get(to)?.connected !== true)
+    if (!this.#isConnected(target))
       throw new QuorateError('conflict', `${to} is not connected to the leader ${nodeIdOf(self)}: start it first`);
     return target;
   }
@@ -93,11 +93,17 @@ export class Leadership {
     const { followers, status } = replica;
     const others = voters().filter((voter) => voter !== self && !without.has(voter));
     const candidates = others.map((voter) => {
-      const peer = peers.get(nodeIdOf(voter));
-      const connected = peer?.connected === true && peer.hello.replica === voter;
-      return { voter, connected, report: peer?.report ?? null, match: followers?.get(voter)?.match ?? asIndex(0) };
+      const report = peers.get(nodeIdOf(voter))?.report ?? null;
+      const match = followers?.get(voter)?.match ?? asIndex(0);
+      return { voter, connected: this.#isConnected(voter), report, match };
     });
     return bestSuccessor(candidates, status.commit);
+  }
+
+  /** Not with its node, whose disk was replaced: with the voter itself. */
+  #isConnected(voter: ReplicaId): boolean {
+    const peer = this.#options.peers.get(nodeIdOf(voter));
+    return peer?.connected === true && peer.hello.replica === voter;
   }
 
   async #ask(from: NewLeader, to: NodeId | null): Promise<NewLeader> {

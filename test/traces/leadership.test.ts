@@ -169,6 +169,16 @@ describe('asked of any node', () => {
     expect(cluster.scheduler.nowMs - before).toBeLessThan(limits.transferDeadlineMs + 10);
   });
 
+  test('one that leads no more says so, and does not move the lead again', async () => {
+    const stage = await settledCluster();
+    const { cluster, leader, followers } = stage;
+    const [next, unaware] = followers;
+    cluster.network.cut(next.id, unaware.id);
+    await ask(stage, leader, next.id);
+    expect(await ask(stage, unaware, unaware.id)).toBe(`unavailable: ${leader.id} leads no more: ask again`);
+    expect(cluster.leader).toBe(next);
+  });
+
   test('nobody leads: told at once', async () => {
     const stage = await settledCluster();
     const { cluster, leader, followers } = stage;
