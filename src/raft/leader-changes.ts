@@ -2,8 +2,9 @@
  * Those who wait for the lead to go over to another replica: whoever gives it away, and whoever asked the leader to.
  * Everybody is told exactly once (bug L12).
  */
-import { QuorateError } from '../errors.ts';
+import { type ErrorCode, QuorateError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { TransferResult } from './core/options.ts';
 import { nodeIdOf, type ReplicaId, type Term } from './core/types.ts';
 
 export interface NewLeader {
@@ -72,4 +73,17 @@ export class LeaderChanges {
   close(error: QuorateError): void {
     for (const { settle } of [...this.#waiting]) settle(error);
   }
+}
+
+const refusals: Readonly<Record<Exclude<TransferResult, 'begun'>, readonly [ErrorCode, string]>> = {
+  'not-leader': ['unavailable', 'this node leads no more: ask again'],
+  'leads-already': ['conflict', 'it leads already'],
+  'not-a-voter': ['conflict', 'only voters can lead'],
+  'under-way': ['conflict', 'another hand-over is under way; ask again in a second'],
+};
+
+/** Why a hand-over to `target` was not begun. */
+export function transferRefused(result: Exclude<TransferResult, 'begun'>, target: ReplicaId): QuorateError {
+  const [code, reason] = refusals[result];
+  return new QuorateError(code, `the lead does not go to ${nodeIdOf(target)}: ${reason}`);
 }

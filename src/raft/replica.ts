@@ -23,7 +23,7 @@ import { AppendOnce } from './append-once.ts';
 import { AppendSender } from './append-sender.ts';
 import { RaftLog } from './core/log.ts';
 import type { Message, OutgoingMessage } from './core/message.ts';
-import type { Ready, TransferResult } from './core/options.ts';
+import type { Ready } from './core/options.ts';
 import { Raft } from './core/raft.ts';
 import {
   asIndex,
@@ -38,7 +38,7 @@ import {
 } from './core/types.ts';
 import type { EntryRepair } from './entry-repair.ts';
 import { Proposals, type ProposalOutcome } from './proposals.ts';
-import { LeaderChanges, type LeaderChange, type NewLeader } from './leader-changes.ts';
+import { LeaderChanges, type LeaderChange, type NewLeader, transferRefused } from './leader-changes.ts';
 import { ReadGate } from './read-gate.ts';
 
 export interface ReplicaOptions {
@@ -259,7 +259,7 @@ export class Replica {
   transferLeadership(target: ReplicaId): Promise<NewLeader> {
     const { term } = this.#core;
     const result = this.#stopped ? 'not-leader' : this.#core.transfer(target);
-    if (result !== 'begun') return Promise.reject(transferRefused(result, nodeIdOf(target)));
+    if (result !== 'begun') return Promise.reject(transferRefused(result, target));
     const change = this.leaderChanges.after({ leader: this.#options.self, term });
     this.#handingOver = { term, change, target };
     this.#schedulePump();
@@ -484,17 +484,4 @@ export class Replica {
     this.stop();
     this.#options.fatal(error instanceof Error ? error : new Error(String(error)));
   };
-}
-
-function transferRefused(result: Exclude<TransferResult, 'begun'>, target: NodeId): QuorateError {
-  switch (result) {
-    case 'not-leader':
-      return new QuorateError('unavailable', 'this node leads no more: ask again');
-    case 'leads-already':
-      return new QuorateError('conflict', `${target} leads already`);
-    case 'not-a-voter':
-      return new QuorateError('conflict', `${target} is no voter: only voters can lead`);
-    case 'under-way':
-      return new QuorateError('conflict', 'the lead is being handed over already: ask again in a second');
-  }
 }

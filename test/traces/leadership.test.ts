@@ -137,7 +137,7 @@ describe('asked of any node', () => {
     );
     expect(outcomes).toEqual([
       `${followers[0].id} leads term ${termOf(followers[0])}`,
-      'conflict: the lead is being handed over already: ask again in a second',
+      `conflict: the lead does not go to ${followers[1].id}: another hand-over is under way; ask again in a second`,
     ]);
   });
 
