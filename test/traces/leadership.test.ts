@@ -198,6 +198,17 @@ describe('asked of any node', () => {
   });
 });
 
+describe('a leader whose entries do not arrive, while its heartbeats do', () => {
+  test('makes room: the write is acknowledged by another one, in time (protocol G2, bug L3)', async () => {
+    const stage = await settledCluster();
+    const { cluster, leader, followers } = stage;
+    for (const { id } of followers) cluster.network.cut(leader.id, id, 'bulk');
+    await cluster.write(followers[0], [1]);
+    expect(followers).toContain(cluster.leader);
+    expect(await cluster.textsOf(followers[1], 1)).toHaveLength(1);
+  });
+});
+
 describe('a node that stops', () => {
   test('as leader hands over first: another one leads when it has closed', async () => {
     const stage = await settledCluster();

@@ -33,9 +33,13 @@ export class Leader {
   /** The hand-over that is under way. */
   #transfer: { readonly target: ReplicaId; ticksLeft: number } | null = null;
   #nextSession = 1;
+  /** For how long nothing was committed although something waits (protocol G2), and the commit index since then. */
+  #stalledTicks = 0;
+  #commitSeen: LogIndex;
 
   constructor(context: LeaderContext) {
     this.#context = context;
+    this.#commitSeen = context.log.commit;
     for (const voter of context.configuration.voters) {
       if (voter !== context.self) this.#progress.set(voter, this.#startSession(asIndex(context.log.last.index + 1)));
     }
@@ -98,6 +102,15 @@ export class Leader {
   tick(): void {
     this.heartbeat();
     this.#tickTransfer();
+    const { commit, last } = this.#context.log;
+    const stalled = commit === this.#commitSeen && commit < last.index;
+    this.#stalledTicks = stalled ? this.#stalledTicks + 1 : 0;
+    this.#commitSeen = commit;
+  }
+
+  /** For how many ticks the oldest entry that is not committed has been the oldest. */
+  get stalledTicks(): number {
+    return this.#stalledTicks;
   }
 
   /** One heartbeat to every follower, carrying the newest read round. */

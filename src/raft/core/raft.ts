@@ -31,6 +31,9 @@ type Role =
   | { readonly name: 'pre-candidate' | 'candidate'; readonly votes: Map<ReplicaId, boolean> }
   | { readonly name: 'leader'; readonly leading: Leader };
 
+/** Back-off grows up to this many times. */
+const stallsMax = 4;
+
 export class Raft {
   readonly #options: RaftOptions;
   readonly #log: RaftLog;
@@ -42,6 +45,9 @@ export class Raft {
   /** Ticks since the leader was heard, or since the last check of the quorum as leader. */
   #elapsed = 0;
   #electionTimeout = 0;
+  /** Times that this replica stepped down because it could not commit, and the commit index since then (protocol G2). */
+  #stalls = 0;
+  #stalledAt = asIndex(0);
   /**
    * Up to where the log is known to equal that of this term's leader. A leader never changes its own log, so this holds
    * until the term ends, whatever role this replica takes meanwhile.
@@ -111,12 +117,33 @@ export class Raft {
     this.#elapsed += 1;
     if (this.#role.name === 'leader') {
       this.#role.leading.tick();
+      if (this.#role.leading.stalledTicks >= this.#stallTicksMax) return this.#stepDownStalled();
       if (this.#elapsed < this.#options.electionTicksMin) return;
       this.#elapsed = 0;
       if (!this.#role.leading.checkQuorum()) this.#becomeFollower(this.#term, null);
       return;
     }
     if (this.#elapsed >= this.#electionTimeout) this.campaign();
+  }
+
+  /** Two election timeouts; longer after each time in vain, for what is large may take its time. */
+  get #stallTicksMax(): number {
+    return 2 * this.#options.electionTicksMax * (1 + this.#stallsNow);
+  }
+
+  /** Times in a row that this replica has led without being able to commit. */
+  get #stallsNow(): number {
+    return this.#log.commit === this.#stalledAt ? this.#stalls : 0;
+  }
+
+  /**
+   * Nothing commits, whatever the heartbeats say: the way on which entries travel may be dead from here alone. Somebody else
+   * shall try, so this replica waits longer than the others before it campaigns (protocol G2, bug L3).
+   */
+  #stepDownStalled(): void {
+    this.#stalls = Math.min(stallsMax, this.#stallsNow + 1);
+    this.#stalledAt = this.#log.commit;
+    this.#becomeFollower(this.#term, null);
   }
 
   /** Starts a pre-vote, unless this replica must not lead. Nothing happens on a leader (bug L2). */
@@ -486,7 +513,8 @@ export class Raft {
   #resetElection(): void {
     const { electionTicksMin, electionTicksMax, randomBelow } = this.#options;
     this.#elapsed = 0;
-    this.#electionTimeout = electionTicksMin + randomBelow(electionTicksMax - electionTicksMin + 1);
+    const backOff = electionTicksMax * this.#stallsNow;
+    this.#electionTimeout = electionTicksMin + randomBelow(electionTicksMax - electionTicksMin + 1) + backOff;
   }
 
   #envelope(to: ReplicaId): { from: ReplicaId; to: ReplicaId; term: Term; boot: BootId } {
