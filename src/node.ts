@@ -86,7 +86,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     peer,
     failed,
     stop: async () => {
-      // While it serves: who is in the middle of a write is not to notice.
+      // First: what is in flight may take its time, and whoever loses patience then must not kill a leader.
       await store.leave();
       await Promise.all([httpServer.close(), grpcServer.close()]);
       await json.close();
