@@ -33,35 +33,44 @@ export const portsAt = (basePort: number, index: number): NodePorts => ({
 });
 
 export class LocalCluster {
-  readonly nodes: readonly LocalNode[];
+  readonly #nodes: LocalNode[];
+  readonly #options: Omit<LocalClusterOptions, 'nodes' | 'basePort'>;
   readonly #onExit = (): void => {
     for (const node of this.nodes) node.abandon();
   };
 
-  private constructor(nodes: readonly LocalNode[]) {
-    this.nodes = nodes;
+  private constructor(nodes: readonly LocalNode[], options: Omit<LocalClusterOptions, 'nodes' | 'basePort'>) {
+    this.#nodes = [...nodes];
+    this.#options = options;
     // Whoever started the nodes may crash; they must not outlive it.
     process.on('exit', this.#onExit);
   }
 
   /** The nodes of a cluster, not started. */
   static async prepare(options: LocalClusterOptions): Promise<LocalCluster> {
-    const { data, nodes: size = 3, basePort, wrapper, ...others } = options;
+    const { nodes: size = 3, basePort, ...others } = options;
     const indices = Array.from({ length: size }, (_, index) => index);
     const ports = basePort === undefined ? await freePorts(size) : indices.map((index) => portsAt(basePort, index));
-    const members = ports.map(({ grpc, http, peer }, index) => ({
-      id: `n${index + 1}`,
-      grpc: `${host}:${grpc}`,
-      http: `${host}:${http}`,
-      peer: `${host}:${peer}`,
-    }));
-    const cluster = members.map(({ id, peer }) => `${id}=${peer}`).join(',');
+    const named = ports.map((of, index) => ({ id: `n${index + 1}`, ...addressesAt(of) }));
+    const members = { cluster: named.map(({ id, peer }) => `${id}=${peer}`).join(',') };
     return new LocalCluster(
-      members.map(
-        (member) =>
-          new LocalNode({ ...others, ...member, wrapper: wrapper?.(member.id), data: join(data, member.id), cluster }),
-      ),
+      named.map((node) => nodeOf({ ...node, members }, others)),
+      others,
     );
+  }
+
+  get nodes(): readonly LocalNode[] {
+    return this.#nodes;
+  }
+
+  /** A node that is new to the cluster and is told of its first one, not started. */
+  async newcomer(id: string): Promise<LocalNode> {
+    const [ports] = await freePorts(1);
+    const [first] = this.#nodes;
+    if (ports === undefined || first === undefined) throw new Error('there is no cluster to join');
+    const node = nodeOf({ id, ...addressesAt(ports), members: { join: first.peer } }, this.#options);
+    this.#nodes.push(node);
+    return node;
   }
 
   /** Starts all nodes at once and resolves when every one serves; stops them all and rejects when one does not. */
@@ -96,6 +105,21 @@ export class LocalCluster {
     return new Map(ends);
   }
 }
+
+type Named = Pick<LocalNodeOptions, 'id' | 'grpc' | 'http' | 'peer' | 'members'>;
+
+function nodeOf(
+  named: Named,
+  { data, wrapper, ...others }: Omit<LocalClusterOptions, 'nodes' | 'basePort'>,
+): LocalNode {
+  return new LocalNode({ ...others, ...named, wrapper: wrapper?.(named.id), data: join(data, named.id) });
+}
+
+const addressesAt = ({ grpc, http, peer }: NodePorts): { grpc: string; http: string; peer: string } => ({
+  grpc: `${host}:${grpc}`,
+  http: `${host}:${http}`,
+  peer: `${host}:${peer}`,
+});
 
 /** Whether something listens on a local port. */
 export function isPortTaken(port: number): Promise<boolean> {

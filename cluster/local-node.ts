@@ -18,8 +18,8 @@ export interface LocalNodeOptions {
   readonly grpc: string;
   readonly http: string;
   readonly peer: string;
-  /** The value of --cluster. */
-  readonly cluster: string;
+  /** The value of --cluster, or that of --join for a node that is new to a cluster. */
+  readonly members: { readonly cluster: string } | { readonly join: string };
   /** Added to the environment of the process. */
   readonly environment?: Readonly<Record<string, string>>;
   /** A command to run the node under, for example `['strace', '-f', '-o', FILE]`. */
@@ -81,9 +81,10 @@ export class LocalNode {
   /** Starts the process and waits for nothing. */
   spawn(): void {
     if (this.#process !== null) throw new Error(`${this.id} is running already.`);
-    const { id, data, grpc, http, peer, cluster, environment, wrapper = [] } = this.options;
+    const { id, data, grpc, http, peer, members, environment, wrapper = [] } = this.options;
     const listening = ['--grpc', grpc, '--http', http, '--peer', peer];
-    const flags = ['--id', id, '--data', data, '--cluster', cluster, ...listening];
+    const others = 'join' in members ? ['--join', members.join] : ['--cluster', members.cluster];
+    const flags = ['--id', id, '--data', data, ...others, ...listening];
     const [command = quorate, ...rest] = [...wrapper, quorate, 'start', ...flags];
     // A process group of its own, so that Ctrl-C in a terminal reaches a node only through whoever manages it.
     const child = spawn(command, rest, {

@@ -5,7 +5,8 @@
  */
 import { resolve } from 'node:path';
 import { type ClientLimits, limits, settableLimits } from './limits.ts';
-import type { Address } from './platform/pipe.ts';
+import { isNodeId } from './raft/core/types.ts';
+import { type Address, addressIn, formatAddress } from './platform/pipe.ts';
 import { assertParsed, ConfigError, environmentName, readSettings, Refusal } from './settings.ts';
 import type { Setting, SettingSources, Values } from './settings.ts';
 
@@ -14,8 +15,13 @@ export interface NodeConfig {
   readonly id: string;
   /** Absolute path of the data directory. */
   readonly data: string;
-  /** Peer addresses of all members by node id, this node among them. Only addresses once a cluster is founded (protocol B1). */
+  /**
+   * Peer addresses of all members by node id, this node among them; only addresses once a cluster is founded (protocol B1).
+   * Empty for a node that joins.
+   */
   readonly cluster: ReadonlyMap<string, Address>;
+  /** The peer address of any member, for a node that joins; null for one that is in `cluster`. */
+  readonly join: Address | null;
   readonly mode: 'cp';
   /** Where the HTTP API listens. */
   readonly http: Address;
@@ -58,6 +64,13 @@ export const nodeSettings = {
     placeholder: 'ID=HOST:PORT,...',
     description: 'Every member with the address where it listens for the others. Three or five are sensible.',
     parse: parseCluster,
+    default: '<required without --join>',
+  },
+  join: {
+    placeholder: 'HOST:PORT',
+    description: 'Instead of --cluster, for a node that is new to a cluster: where any member listens for the others.',
+    parse: parseAddress,
+    default: '<none>',
   },
   mode: {
     placeholder: 'cp',
@@ -219,7 +232,7 @@ const allNames = [...Object.keys({ ...nodeSettings, ...clientSettings, ...transf
 /** The configuration of a node and what is legal in it but unwise. Throws ConfigError. */
 export function readNodeConfig(sources: SettingSources): { config: NodeConfig; warnings: string[] } {
   const { values, origins } = readSettings(nodeSettings, sources, { known: allNames, file: configFileSetting });
-  const required = <Name extends 'id' | 'data' | 'cluster'>(name: Name) => {
+  const required = <Name extends 'id' | 'data'>(name: Name) => {
     const value = values[name];
     if (value !== undefined) return value as Exclude<typeof value, undefined>;
     const { placeholder } = nodeSettings[name];
@@ -227,11 +240,23 @@ export function readNodeConfig(sources: SettingSources): { config: NodeConfig; w
   };
   const id = required('id');
   const data = required('data');
-  const cluster = required('cluster');
-  const own = cluster.get(id);
-  if (own === undefined) {
+  const { cluster, join = null } = values;
+  if (cluster === undefined && join === null) {
     throw new ConfigError(
-      `--id: ${JSON.stringify(id)} is not in --cluster, which has ${[...cluster.keys()].join(', ')}${origins['id'] ?? ''}`,
+      `--cluster is missing: give --cluster ${nodeSettings.cluster.placeholder} to every node of a new cluster, or --join HOST:PORT to a node that is new to one, or set ${environmentName('cluster')}.`,
+    );
+  }
+  if (cluster !== undefined && join !== null)
+    throw new ConfigError(
+      '--cluster and --join are both given: --cluster is for the nodes of the founding, --join for one that is new.',
+    );
+  const own = cluster?.get(id) ?? values.peer;
+  if (cluster === undefined && own === undefined) {
+    throw new ConfigError('--peer is missing: with --join, say by --peer HOST:PORT where the others reach this node.');
+  }
+  if (own === undefined || (cluster !== undefined && !cluster.has(id))) {
+    throw new ConfigError(
+      `--id: ${JSON.stringify(id)} is not in --cluster, which has ${[...(cluster?.keys() ?? [])].join(', ')}${origins['id'] ?? ''}`,
     );
   }
   const http = values.http ?? assertParsed(parseAddress(nodeSettings.http.default));
@@ -239,15 +264,25 @@ export function readNodeConfig(sources: SettingSources): { config: NodeConfig; w
   const grpc = values.grpc ?? assertParsed(parseAddress(nodeSettings.grpc.default));
   refuseSharedPorts({ http, grpc, peer });
   const warnings: string[] = [];
-  if (cluster.size % 2 === 0) {
-    warnings.push(
-      `${cluster.size} members survive no more failures than ${cluster.size - 1}; use ${cluster.size - 1} or ${cluster.size + 1}.`,
-    );
-  } else if (cluster.size === 1) {
+  const size = cluster?.size ?? 0;
+  if (size > 0 && size % 2 === 0) {
+    warnings.push(`${size} members survive no more failures than ${size - 1}; use ${size - 1} or ${size + 1}.`);
+  } else if (size === 1) {
     warnings.push('One member survives no failure: use three for anything you want to keep.');
   }
   const logLevel = values['log-level'] ?? nodeSettings['log-level'].default;
-  const config = { id, data, cluster, mode: values.mode ?? 'cp', http, grpc, peer, logLevel, limits: limitsOf(values) };
+  const config = {
+    id,
+    data,
+    cluster: cluster ?? new Map<string, Address>(),
+    join,
+    mode: values.mode ?? 'cp',
+    http,
+    grpc,
+    peer,
+    logLevel,
+    limits: limitsOf(values),
+  };
   return { config, warnings };
 }
 
@@ -312,7 +347,7 @@ function parseChoice<Choice extends string>(text: string, choices: readonly Choi
 }
 
 function parseNodeId(text: string): string | Refusal {
-  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
+  return isNodeId(text)
     ? text
     : new Refusal('is not a node id: letters, digits, dot, dash and underscore, at most 63, for example n1');
 }
@@ -342,17 +377,9 @@ function formatSize(bytes: number): string {
   return bytes % KiB === 0 ? `${bytes / KiB}KiB` : `${bytes}B`;
 }
 
-/** `HOST:PORT`, the host an IPv4 address, a name or an IPv6 address in brackets. */
 function parseAddress(text: string): Address | Refusal {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host === undefined || port > 65_535) return new Refusal('is not HOST:PORT, for example 127.0.0.1:4318');
-  return { host, port };
+  return addressIn(text) ?? new Refusal('is not HOST:PORT, for example 127.0.0.1:4318');
 }
-
-/** The inverse of `parseAddress`. */
-export const formatAddress = ({ host, port }: Address): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
 function parseCluster(text: string): ReadonlyMap<string, Address> | Refusal {
   const example = 'is not ID=HOST:PORT,..., for example n1=127.0.0.1:4319,n2=127.0.0.1:4329,n3=127.0.0.1:4339';

@@ -27,6 +27,8 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
+export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(errorCodes, text);
+
 /** A failure that is answered to the caller with its code and one sentence. */
 export class QuorateError extends Error {
   override readonly name = 'QuorateError';

@@ -7,10 +7,10 @@ import { Intake } from './api/intake.ts';
 import { JsonWork } from './api/json-work.ts';
 import { Meters } from './api/meters.ts';
 import { createServer } from './api/server.ts';
-import { formatAddress, type NodeConfig } from './config.ts';
+import type { NodeConfig } from './config.ts';
 import { errorOf } from './errors.ts';
 import type { Logger } from './logger.ts';
-import type { Address } from './platform/pipe.ts';
+import { type Address, formatAddress } from './platform/pipe.ts';
 import { RealPipeNetwork } from './platform/real/pipe.ts';
 import { openRealPlatform } from './platform/real/platform.ts';
 import { asNodeId } from './raft/core/types.ts';
@@ -34,7 +34,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
   const transport = new TcpTransport({
     self,
     listen: config.peer,
-    peers: new Map([...config.cluster].map(([id, address]) => [asNodeId(id), address])),
+    ...(config.join === null ? {} : { door: config.join }),
     network: new RealPipeNetwork(),
     clock: platform.clock,
     random: platform.random,
@@ -46,6 +46,7 @@ export async function startNode(config: NodeConfig, logger: Logger): Promise<Run
     transport,
     node: self,
     http: `http://${formatAddress(config.http)}`,
+    address: formatAddress(config.cluster.get(config.id) ?? config.peer),
     members: new Map([...config.cluster].map(([id, address]) => [asNodeId(id), formatAddress(address)])),
     logger,
     limits: config.limits,

@@ -2,12 +2,22 @@
 import type { FastifyInstance } from 'fastify';
 import { QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { asNodeId, type NodeId, nodeIdOf } from '../raft/core/types.ts';
+import { isJoint } from '../raft/core/configuration.ts';
+import {
+  asIndex,
+  asNodeId,
+  type ConfigurationAt,
+  isNodeId,
+  type LogIndex,
+  type NodeId,
+  nodeIdOf,
+} from '../raft/core/types.ts';
 import type { ApiOptions } from './api-options.ts';
 
 export async function clusterRoutes(server: FastifyInstance, { store }: ApiOptions): Promise<void> {
   server.get('/api/v1/cluster', async () => {
-    const { id, clusterId, ready, waiting, replica, members } = store.status;
+    const { id, clusterId, ready, waiting, replica, members, applicants } = store.status;
+    const at = replica?.configuration;
     return {
       mode: 'cp',
       id,
@@ -22,13 +32,75 @@ export async function clusterRoutes(server: FastifyInstance, { store }: ApiOptio
       lastIndex: replica?.last ?? 0,
       /** The index this node promised and lost; it votes by it until it is back (protocol A2). */
       promisedIndex: replica?.lostPromise?.index ?? null,
+      /** To be given with a change, so that of two operators at once one is told. */
+      configurationIndex: at?.index ?? null,
+      /** A change of the members is under way: it needs both majorities until it is through. */
+      joint: at !== undefined && isJoint(at.configuration),
       members,
+      /** Nodes that wait to be added. */
+      applicants,
     };
   });
 
-  server.post('/api/v1/cluster/leader', { bodyLimit: limits.adminBodyBytesMax }, async ({ body }) =>
-    store.transferLeadership(parseSuccessor(body)),
+  const limit = { bodyLimit: limits.adminBodyBytesMax };
+  server.post('/api/v1/cluster/members', limit, async ({ body }) => {
+    const { id, replaces = null, configurationIndex = null } = parseNewMember(body);
+    return answerOf(await store.changeMembers({ kind: 'add', node: id, replaces, expected: configurationIndex }));
+  });
+  server.delete<{ Params: { id: string }; Querystring: Record<string, unknown> }>(
+    '/api/v1/cluster/members/:id',
+    async ({ params, query }) => {
+      const node = parseNodeName('id', params.id);
+      const { configurationIndex } = query;
+      const expected = configurationIndex === undefined ? null : parseIndex(Number(configurationIndex));
+      return answerOf(await store.changeMembers({ kind: 'remove', node, replaces: null, expected }));
+    },
   );
+
+  server.post('/api/v1/cluster/leader', limit, async ({ body }) => store.transferLeadership(parseSuccessor(body)));
+}
+
+function answerOf({ index, configuration }: ConfigurationAt): object {
+  const { voters, learners } = configuration;
+  return {
+    configurationIndex: index,
+    voters: voters.map(nodeIdOf),
+    learners: learners.map(({ replica }) => nodeIdOf(replica)),
+  };
+}
+
+interface NewMember {
+  readonly id: NodeId;
+  readonly replaces?: NodeId;
+  readonly configurationIndex?: LogIndex;
+}
+
+const newMemberShape =
+  'the body must be {"id": "ID"}, with "replaces": "ID" and "configurationIndex": NUMBER if wanted';
+
+function parseNewMember(body: unknown): NewMember {
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new QuorateError('bad-request', newMemberShape);
+  const { id, replaces, configurationIndex, ...others } = body as Record<string, unknown>;
+  if (Object.keys(others).length > 0) throw new QuorateError('bad-request', newMemberShape);
+  return {
+    id: parseNodeName('id', id),
+    ...(replaces == null ? {} : { replaces: parseNodeName('replaces', replaces) }),
+    ...(configurationIndex == null ? {} : { configurationIndex: parseIndex(configurationIndex) }),
+  };
+}
+
+function parseNodeName(name: string, value: unknown): NodeId {
+  if (typeof value === 'string' && isNodeId(value)) return asNodeId(value);
+  throw new QuorateError(
+    'bad-request',
+    `${name} ${JSON.stringify(value ?? null).slice(0, 64)} is not the id of a node`,
+  );
+}
+
+function parseIndex(value: unknown): LogIndex {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return asIndex(value);
+  throw new QuorateError('bad-request', 'configurationIndex is not an index of `GET /api/v1/cluster`');
 }
 
 /** `{"to": "n2"}`; without a name, or without a body, null: whoever is best able to. */

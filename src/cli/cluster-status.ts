@@ -15,7 +15,10 @@ interface ClusterStatus {
   readonly commitIndex: number;
   readonly appliedIndex: number;
   readonly waiting: string | null;
+  readonly configurationIndex: number | null;
+  readonly joint: boolean;
   readonly members: readonly MemberStatus[];
+  readonly applicants: readonly { readonly id: string; readonly peer: string }[];
 }
 interface MemberStatus {
   readonly id: string;
@@ -23,6 +26,8 @@ interface MemberStatus {
   readonly http: string | null;
   readonly role: string | null;
   readonly voter: boolean;
+  readonly learner: boolean;
+  readonly replaces: string | null;
   readonly matchIndex: number | null;
   readonly lagMs: number | null;
   readonly appliedIndex: number | null;
@@ -62,6 +67,12 @@ function stateOf({ connected, ready, recovering }: MemberStatus): string {
   return ready === true ? 'ready' : 'not ready';
 }
 
+function voterText({ voter, learner, replaces }: MemberStatus): string {
+  if (voter) return 'yes';
+  if (!learner) return 'no';
+  return replaces === null ? 'learner' : `learner for ${replaces}`;
+}
+
 function renderStatus(status: ClusterStatus): string {
   const leader = status.leader === null ? 'no leader' : `leader ${status.leader}`;
   const head = `mode ${status.mode}, ${leader}, term ${status.term}, commit ${status.commitIndex}`;
@@ -70,12 +81,16 @@ function renderStatus(status: ClusterStatus): string {
     member.id,
     member.role ?? '-',
     stateOf(member),
-    member.voter ? 'yes' : 'no',
+    voterText(member),
     member.peer,
     member.http ?? '-',
     member.appliedIndex === null ? '-' : String(member.appliedIndex),
     member.matchIndex === null ? '-' : String(member.matchIndex),
     member.lagMs === null ? '-' : `${member.lagMs} ms`,
   ]);
-  return `${head}, ${told}\n\n${formatTable(['ID', 'ROLE', 'STATE', 'VOTER', 'PEER', 'HTTP', 'APPLIED', 'MATCH', 'LAG'], rows)}`;
+  const joint = status.joint ? '; a change of the members is under way' : '';
+  const waiting = status.applicants.map(
+    ({ id, peer }) => `\n${id} at ${peer} waits to be added: quorate cluster add ${id}`,
+  );
+  return `${head}, ${told}${joint}\n\n${formatTable(['ID', 'ROLE', 'STATE', 'VOTER', 'PEER', 'HTTP', 'APPLIED', 'MATCH', 'LAG'], rows)}${waiting.join('')}`;
 }

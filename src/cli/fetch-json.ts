@@ -9,8 +9,9 @@ export interface FetchOptions {
   /** The sentence for 404. */
   readonly notFound?: string;
   readonly accept?: string;
-  /** Sent as JSON with POST; GET without. */
+  /** Sent as JSON, with POST where nothing else is said; GET without. */
   readonly body?: unknown;
+  readonly method?: 'DELETE';
 }
 
 export interface Answer {
@@ -24,8 +25,12 @@ export async function fetchAnswer(url: string, path: string, options: FetchOptio
   let bytes: Uint8Array;
   try {
     response = await fetch(url + path, {
+      ...(options.method === undefined ? {} : { method: options.method }),
       ...(options.body === undefined ? {} : { method: 'POST', body: JSON.stringify(options.body) }),
-      headers: { accept: options.accept ?? 'application/json', 'content-type': 'application/json' },
+      headers: {
+        accept: options.accept ?? 'application/json',
+        ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       signal: AbortSignal.timeout(timeoutMs),
     });
     bytes = new Uint8Array(await response.arrayBuffer());

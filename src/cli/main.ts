@@ -1,6 +1,7 @@
 /** `quorate`: reads the command line and runs one command. Whatever goes wrong is one sentence on stderr and exit code 1. */
 import yargs from 'yargs';
 import { clusterStatus } from './cluster-status.ts';
+import { clusterAdd, clusterRemove, clusterReplace } from './cluster-members.ts';
 import { clusterTransfer } from './cluster-transfer.ts';
 import { start } from './start.ts';
 import { traceGet } from './trace-get.ts';
@@ -27,7 +28,10 @@ const parser = yargs(process.argv.slice(2))
     cluster
       .command(clusterStatus)
       .command(clusterTransfer)
-      .demandCommand(1, 'Say what to do with the cluster: quorate cluster status or transfer.')
+      .command(clusterAdd)
+      .command(clusterReplace)
+      .command(clusterRemove)
+      .demandCommand(1, 'Say what to do with the cluster: quorate cluster status, transfer, add, replace or remove.')
       .strictCommands(),
   )
   .demandCommand(1, 'Say what to do: quorate start, trace get or cluster status; --help tells more.')

@@ -11,6 +11,17 @@ export interface Address {
   readonly port: number;
 }
 
+/** `HOST:PORT`, the host an IPv4 address, a name or an IPv6 address in brackets; null for anything else. */
+export function addressIn(text: string): Address | null {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return host === undefined || port > 65_535 ? null : { host, port };
+}
+
+/** The inverse of `addressIn`. */
+export const formatAddress = ({ host, port }: Address): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+
 export interface PipeListener {
   /** Where it listens; the port is the real one when 0 was asked for. */
   readonly address: Address;

@@ -52,14 +52,17 @@ export class Founder {
     this.#connected.delete(node);
   }
 
-  /** A member offers its founding record. Accepted when it lists exactly this incarnation. */
+  /** A member offers its founding record. Accepted when it lists exactly this incarnation, or that was made a member later. */
   async receive(message: PeerMessage & { readonly kind: 'found' }): Promise<void> {
-    const { founding } = message;
+    const { founding, admits } = message;
     const { replica, clusterId, logger } = this.#options;
-    if (this.#settled || !founding.voters.includes(replica)) return;
+    if (this.#settled || !(founding.voters.includes(replica) || admits === replica)) return;
     if (clusterId !== null && clusterId !== founding.clusterId) return;
     this.#settled = true;
-    logger.info({ clusterId: founding.clusterId }, 'joined the founding of the cluster');
+    logger.info(
+      { clusterId: founding.clusterId },
+      admits === null ? 'joined the founding of the cluster' : 'was admitted to the cluster',
+    );
     await this.#options.found(founding);
   }
 
@@ -76,10 +79,16 @@ export class Founder {
     }
     if (founded !== undefined) {
       this.#wait(
-        `this data directory is empty, but ${founded.node} belongs to cluster ${founded.clusterId}: a member brings an empty node in ` +
-          'only if it was founded with it. Put the old directory back, or wait for a version that replaces disks; if a majority of the disks is lost, ' +
-          '`quorate recover` will be the way out, which this version does not have yet',
+        members.length > 0
+          ? `this data directory is empty, and ${founded.node} belongs to cluster ${founded.clusterId}: waiting for its leader to put ` +
+              'this disk in the place of the lost one. If a majority of the disks is lost, put an old directory back: `quorate recover`, ' +
+              'the other way out, is not in this version yet'
+          : `waiting to be admitted to cluster ${founded.clusterId}: run \`quorate cluster add ${node}\` against any member`,
       );
+      return;
+    }
+    if (members.length === 0) {
+      this.#wait('waiting for the node at --join to answer');
       return;
     }
     if (members.toSorted()[0] !== node || !others.every((other) => this.#connected.has(other))) return;

@@ -15,19 +15,24 @@ import type { Clock } from '../platform/clock.ts';
 import type { Executor } from '../platform/executor.ts';
 import type { Random } from '../platform/random.ts';
 import { blockIdOf } from '../store/block.ts';
+import type { BaseRecord } from '../store/base-record.ts';
 import type { BlockLog } from '../store/block-log.ts';
-import { emptyPayloadHash, entryHash, payloadHashOf } from '../store/entry.ts';
-import type { HardStateFile } from '../store/hard-state.ts';
+import type { OpenedLog } from '../store/log-opening.ts';
+import { decodeConfiguration, encodeConfiguration } from '../store/configuration-record.ts';
+import { entryHash, payloadHashOf } from '../store/entry.ts';
+import type { HardState, HardStateFile } from '../store/hard-state.ts';
 import type { TermRun } from '../store/term-runs.ts';
 import { AppendOnce } from './append-once.ts';
 import { AppendSender } from './append-sender.ts';
 import { RaftLog } from './core/log.ts';
 import type { Message, OutgoingMessage } from './core/message.ts';
-import type { Ready } from './core/options.ts';
+import type { ConfigurationChange } from './core/configuration.ts';
+import type { ChangeResult, Ready } from './core/options.ts';
 import { Raft } from './core/raft.ts';
 import {
   asIndex,
   type BootId,
+  type ConfigurationAt,
   type Entry,
   type LogIndex,
   type LogPosition,
@@ -58,6 +63,8 @@ export interface ReplicaOptions {
   readonly applied: LogIndex;
   /** Takes one committed entry in, in log order, exactly once. */
   readonly apply: (entry: Entry) => void;
+  /** Another configuration is in force. */
+  readonly membersChanged: () => void;
   /** Queues a message for a peer; may lose it. */
   readonly send: (to: NodeId, message: Message) => void;
   /** Queues a block for the leader of `term`; may lose it. */
@@ -77,6 +84,8 @@ export interface ReplicaStatus {
   readonly transferTarget: ReplicaId | null;
   /** The tail this replica promised and has not got back yet (protocol A2). */
   readonly lostPromise: LogPosition | null;
+  /** In force here, committed or not. */
+  readonly configuration: ConfigurationAt;
 }
 
 export interface FollowerStatus {
@@ -84,6 +93,19 @@ export interface FollowerStatus {
   readonly match: LogIndex;
   /** How long ago it last held all that was committed; null when it never did under this leader. */
   readonly lagMs: number | null;
+}
+
+/** The configurations that may be in force: the newest one known to be committed, and those behind the commit index. */
+function configurationsOf(base: BaseRecord, state: HardState, opened: OpenedLog): ConfigurationAt[] {
+  const { position, configuration } = base;
+  const kept = state.configuration;
+  const committed = kept !== null && kept.index > position.index ? kept : { index: position.index, configuration };
+  const found = opened.configurations.map((entry) => ({
+    index: entry.index,
+    configuration: decodeConfiguration(entry.payload).configuration,
+  }));
+  const known = Math.max(committed.index, state.commit);
+  return [committed, ...found.filter(({ index }) => index > known)];
 }
 
 export class Replica {
@@ -101,6 +123,7 @@ export class Replica {
   #ballotDurable = 0;
   #durableTail: LogPosition;
   #applied: LogIndex;
+  #configurationSeen: LogIndex | null = null;
   readonly #caughtUpAtMs = new Map<ReplicaId, number>();
   #pumpScheduled = false;
   #flushing: Promise<void> | null = null;
@@ -160,12 +183,12 @@ export class Replica {
     const core = new Raft({
       self: options.self,
       boot: options.boot,
-      configuration: base.configuration,
       ballot: { term: state.term, vote: state.vote },
       log: {
         base: base.position,
         last: log.last,
         runs: options.terms,
+        configurations: configurationsOf(base, state, log.opened),
         commit: kept ? asIndex(Math.max(options.applied, Math.min(state.commit, log.last.index))) : options.applied,
       },
       lostPromise: kept ? null : state.promised,
@@ -174,12 +197,15 @@ export class Replica {
       window: { messagesMax: limits.inflightMessagesMax, bytesMax: limits.inflightBytesMax },
       appendEntriesMax: limits.appendEntriesMax,
       appendBytesMax: limits.appendBytesMax,
+      membersMax: limits.votersMax,
       uncommittedBytesMax: limits.uncommittedBytesMax,
       nowMs: () => options.clock.nowMs(),
       lastEntryTimeMs: log.lastTimeMs,
       randomBelow: (bound) => random.below(bound),
       seal: (draft) => entryHash(draft),
-      emptyPayloadHash,
+      payloadHashOf,
+      encodeConfiguration,
+      decodeConfiguration: (payload) => decodeConfiguration(payload).configuration,
     });
     if (core.lostPromise !== null) {
       logger.warn(
@@ -196,8 +222,22 @@ export class Replica {
   }
 
   get status(): ReplicaStatus {
-    const { role, leader, term, commit, last, transferTarget, lostPromise } = this.#core;
-    return { role, leader, term, commit, applied: this.#applied, last: last.index, transferTarget, lostPromise };
+    const { role, leader, term, commit, last, transferTarget, lostPromise, configuration } = this.#core;
+    const applied = this.#applied;
+    return { role, leader, term, commit, applied, last: last.index, transferTarget, lostPromise, configuration };
+  }
+
+  /** The configuration in force here, committed or not. */
+  get configuration(): ConfigurationAt {
+    return this.#core.configuration;
+  }
+
+  /** Begins a change of the members, as leader; see `Raft.changeConfiguration`. */
+  changeConfiguration(change: ConfigurationChange, expected: LogIndex): ChangeResult {
+    if (this.#stopped) return { outcome: 'not-leader' };
+    const result = this.#core.changeConfiguration(change, expected);
+    this.#schedulePump();
+    return result;
   }
 
   /** As leader: what it knows of each voter's log; null otherwise. */
@@ -369,6 +409,7 @@ export class Replica {
     this.#releaseHeld();
     for (const { requestId, index } of ready.reads) this.#reads.answered(requestId, index);
     this.#announceLeader();
+    this.#announceConfiguration();
     this.#noteTransfer();
     if (this.#applied < this.#core.commit) {
       this.#applying ??= this.#applyCommitted()
@@ -420,13 +461,17 @@ export class Replica {
     const { hardState } = this.#options;
     const { state } = hardState;
     if (state === null) return Promise.reject(new Error('hard state is gone'));
+    // Not the durable tail's index: entries there may wait to be replaced by what was committed in their place.
+    const commit = asIndex(Math.max(state.commit, Math.min(this.#core.commit, this.#core.durable)));
+    const inForce = this.#core.configurationAsOf(commit);
+    const base = this.#options.log.base?.position.index ?? 0;
     return hardState.write({
       ...state,
       term: this.#core.term,
       vote: this.#core.vote,
       promised: this.#promise(),
-      // Not the durable tail's index: entries there may wait to be replaced by what was committed in their place.
-      commit: asIndex(Math.max(state.commit, Math.min(this.#core.commit, this.#core.durable))),
+      commit,
+      configuration: inForce.index > base && inForce.index <= commit ? inForce : state.configuration,
     });
   }
 
@@ -437,6 +482,15 @@ export class Replica {
       if (message.type === 'append') this.#sender.send(message);
       else this.#options.send(nodeIdOf(message.to), message);
     }
+  }
+
+  #announceConfiguration(): void {
+    const { index, configuration } = this.#core.configuration;
+    if (this.#configurationSeen === index) return;
+    const isFirst = this.#configurationSeen === null;
+    this.#configurationSeen = index;
+    if (!isFirst) this.#options.logger.info({ index, ...configuration }, 'the members changed');
+    this.#options.membersChanged();
   }
 
   /** Tells who waits that there is another leader, or none. */

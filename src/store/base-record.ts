@@ -1,10 +1,11 @@
 /**
  * The record before the first entry: which cluster the log belongs to, where it begins, and who votes as of that point
- * (protocol E1). Founding writes it with the empty position; a trim will write it anew. It holds nothing newer than its position:
+ * (protocol E1). Format 1 knew nothing but voters, and is still what a base of settled voters is written as. Founding writes it with the empty position; a trim will write it anew. It holds nothing newer than its position:
  * a snapshot of current members with an old index would walk a follower back through old configurations.
  */
 import type { Configuration, LogPosition } from '../raft/core/types.ts';
-import { asHash, asIndex, asReplicaId, asTerm } from '../raft/core/types.ts';
+import { asHash, asIndex, asTerm } from '../raft/core/types.ts';
+import { configurationIn } from './configuration-record.ts';
 import { DamagedError, UnsupportedFormatError } from './damaged.ts';
 import { decodeJsonRecord, encodeJsonRecord } from './record.ts';
 
@@ -17,10 +18,13 @@ export interface BaseRecord {
   readonly configuration: Configuration;
 }
 
-const formatVersion = 1;
+const formatVersion = 2;
 const where = 'the base record of the log';
 
 export function encodeBaseRecord(base: BaseRecord): Uint8Array {
+  const { voters, outgoing, learners, addresses } = base.configuration;
+  const isPlain = outgoing.length === 0 && learners.length === 0 && Object.keys(addresses).length === 0;
+  if (isPlain) return encodeJsonRecord({ format: 1, ...base, configuration: { voters } });
   return encodeJsonRecord({ format: formatVersion, ...base });
 }
 
@@ -30,15 +34,12 @@ export function decodeBaseRecord(record: Uint8Array): BaseRecord {
   if (typeof format === 'number' && format > formatVersion)
     throw new UnsupportedFormatError(where, `base format ${format}`);
   const { index, term, hash } = fieldsOf(position);
-  const { voters } = fieldsOf(configuration);
   if (
     typeof clusterId !== 'string' ||
     typeof timeMs !== 'number' ||
     typeof index !== 'number' ||
     typeof term !== 'number' ||
-    typeof hash !== 'string' ||
-    !Array.isArray(voters) ||
-    !voters.every((voter) => typeof voter === 'string')
+    typeof hash !== 'string'
   ) {
     throw new DamagedError(where, 'a field is missing');
   }
@@ -46,7 +47,7 @@ export function decodeBaseRecord(record: Uint8Array): BaseRecord {
     clusterId,
     position: { index: asIndex(index), term: asTerm(term), hash: asHash(hash) },
     timeMs,
-    configuration: { voters: voters.map(asReplicaId) },
+    configuration: configurationIn(configuration, where),
   };
 }
 

@@ -56,7 +56,14 @@ interface Options {
   readonly batchBytesMax?: number;
 }
 
-const nothingOpened: OpenedLog = { verifiedEnd: emptyLog, timeMs: 0, dropped: 0, reason: null, holes: [] };
+const nothingOpened: OpenedLog = {
+  verifiedEnd: emptyLog,
+  timeMs: 0,
+  dropped: 0,
+  reason: null,
+  holes: [],
+  configurations: [],
+};
 
 export class BlockLog {
   readonly #keyValue: KeyValue;

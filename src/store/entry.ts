@@ -14,7 +14,7 @@ import { DamagedError, UnsupportedFormatError } from './damaged.ts';
 import { checkedBody, checksumBytes, getUint64, hexOf, setUint64, viewOf, writeChecksum } from './record.ts';
 
 const formatVersion = 1;
-const kindCodes: Record<EntryKind, number> = { noop: 1, block: 2 };
+const kindCodes: Record<EntryKind, number> = { noop: 1, block: 2, configuration: 3 };
 const kinds = new Map(Object.entries(kindCodes).map(([kind, code]) => [code, kind as EntryKind]));
 
 const lengthBytes = 4;
@@ -29,9 +29,6 @@ type Header = Omit<Entry, 'hash' | 'payload'>;
 export function payloadHashOf(payload: Uint8Array): EntryHash {
   return asHash(hexOf(sha256(payload)));
 }
-
-/** The payload hash of an entry without a payload. */
-export const emptyPayloadHash: EntryHash = payloadHashOf(new Uint8Array(0));
 
 /** The hash of an entry: that of its encoded header. */
 export function entryHash(header: Header): EntryHash {

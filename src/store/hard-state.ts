@@ -4,8 +4,9 @@
  * Must always hold: the state read after a crash is the last one whose write resolved, or one whose write had been called since.
  */
 import type { SlotFile } from '../platform/slot-file.ts';
-import type { LogIndex, LogPosition, ReplicaId, Term } from '../raft/core/types.ts';
+import type { ConfigurationAt, LogIndex, LogPosition, ReplicaId, Term } from '../raft/core/types.ts';
 import { asHash, asIndex, asReplicaId, asTerm } from '../raft/core/types.ts';
+import { configurationIn } from './configuration-record.ts';
 import { DamagedError, UnsupportedFormatError } from './damaged.ts';
 import { invariant } from './invariant.ts';
 import { decodeJsonRecord, encodeJsonRecord, viewOf } from './record.ts';
@@ -24,6 +25,8 @@ export interface HardState {
   /** Of the cluster's consistency mode (protocol H3). */
   readonly modeEpoch: number;
   readonly sealed: boolean;
+  /** The newest configuration at or below `commit`; null while that is the one of the log's base (protocol G4). */
+  readonly configuration: ConfigurationAt | null;
 }
 
 /**
@@ -38,7 +41,8 @@ export type HardStateProblem = 'none' | 'fresh' | 'copy damaged' | 'generation l
 
 export const hardStateSlots = { slotBytes: 4096, slotCount: 4 } as const;
 const copies = 2;
-const formatVersion = 1;
+/** Format 1 has no configuration, and is written while there is none. */
+const formatVersion = 2;
 const lengthBytes = 4;
 
 export interface Generation {
@@ -157,12 +161,19 @@ function assertFollows(before: HardState | null, after: HardState): void {
     after.term > before.term || before.vote === null || after.vote === before.vote,
     `a second vote in term ${after.term}`,
   );
+  invariant(
+    (after.configuration?.index ?? 0) >= (before.configuration?.index ?? 0),
+    'the committed configuration never goes back',
+  );
   invariant(after.modeEpoch >= before.modeEpoch, `mode epoch ${after.modeEpoch} would take back ${before.modeEpoch}`);
 }
 
 /** Slot: length u32 of the record | JSON record | zeros. */
 function encodeSlot({ counter, state }: Generation): Uint8Array {
-  const record = encodeJsonRecord({ format: formatVersion, counter, ...state });
+  const { configuration, ...rest } = state;
+  const fields =
+    configuration === null ? { format: 1, counter, ...rest } : { format: formatVersion, counter, ...state };
+  const record = encodeJsonRecord(fields);
   const slot = new Uint8Array(hardStateSlots.slotBytes);
   invariant(lengthBytes + record.length <= slot.length, 'hard state must fit into a slot');
   viewOf(slot).setUint32(0, record.length);
@@ -217,8 +228,16 @@ function decodeGeneration(record: Uint8Array, where: string): Generation {
     commit: asIndex(commit),
     modeEpoch,
     sealed,
+    configuration: configurationAtIn(fields['configuration'] ?? null, where),
   };
   return { counter, state };
+}
+
+function configurationAtIn(value: unknown, where: string): ConfigurationAt | null {
+  if (value === null) return null;
+  const { index, configuration } = value as Partial<Record<string, unknown>>;
+  if (typeof index !== 'number') throw new DamagedError(where, 'its configuration has no index');
+  return { index: asIndex(index), configuration: configurationIn(configuration, where) };
 }
 
 function judge(slots: readonly Slot[]): { newest: Generation | null; problem: HardStateProblem } {

@@ -23,6 +23,8 @@ export interface OpenedLog {
   readonly reason: string | null;
   /** Committed entries inside the log that are damaged or missing, highest first. */
   readonly holes: readonly Hole[];
+  /** The configuration entries of what was verified, lowest first: all that are not known to be committed are among them. */
+  readonly configurations: readonly Entry[];
 }
 
 export interface Opening {
@@ -62,7 +64,7 @@ export async function openEntries(keyValue: KeyValue, { base, promise, verifyByt
   }
   if (reachedBase) tail.reachedBase();
 
-  const { end, reason, holes, strangers } = tail;
+  const { end, reason, holes, strangers, configurations } = tail;
   const verifiedEnd = end === null ? base.position : positionOf(end);
   const timeMs = end === null ? base.timeMs : end.timeMs;
   if (strangers.length > 0) {
@@ -72,7 +74,7 @@ export async function openEntries(keyValue: KeyValue, { base, promise, verifyByt
     );
   }
   const dropped = await deleteEntriesAbove(keyValue, verifiedEnd.index);
-  return { verifiedEnd, timeMs, dropped, reason, holes };
+  return { verifiedEnd, timeMs, dropped, reason, holes, configurations };
 }
 
 /** The verified entry, or what is wrong with it. */

@@ -38,6 +38,8 @@ export class VerifiedTail {
   #holes: Hole[] = [];
   /** Faults below `above`: holes, once an entry of its term is found below them. */
   #open: Hole[] = [];
+  /** Highest first. */
+  #configurations: Entry[] = [];
   /** Whole entries in a place that belongs to another one. */
   #strangers: LogIndex[] = [];
 
@@ -61,6 +63,11 @@ export class VerifiedTail {
   /** Holes in which a whole entry stands, that must not be read. */
   get strangers(): readonly LogIndex[] {
     return this.#strangers;
+  }
+
+  /** The configuration entries that are believed, lowest first. */
+  get configurations(): readonly Entry[] {
+    return this.#configurations.toReversed();
   }
 
   /** Takes the next key downwards, and its entry or what is wrong with it. False at a fault, and where faults became holes. */
@@ -104,6 +111,7 @@ export class VerifiedTail {
   #believe(entry: Entry): void {
     this.#end ??= entry;
     this.#above = entry;
+    if (entry.kind === 'configuration') this.#configurations.push(entry);
     const tail = this.#promise?.tail;
     if (entry.index === tail?.index) this.#holdsPromise = entry.term === tail.term && entry.hash === tail.hash;
   }
@@ -134,6 +142,7 @@ export class VerifiedTail {
     this.#holes = [];
     this.#open = [];
     this.#strangers = [];
+    this.#configurations = [];
   }
 
   /** Nothing is left above the base: the lowest entry must follow it, and what is undecided has no entry of its term below. */

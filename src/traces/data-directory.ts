@@ -63,6 +63,7 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       commit: emptyLog.index,
       modeEpoch: 0,
       sealed: false,
+      configuration: null,
     });
   }
   const { state } = hardState;

@@ -6,6 +6,7 @@ import { errorOf, QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
+import { replicasOf } from '../raft/core/configuration.ts';
 import { asIndex, type NodeId, nodeIdOf, type ReplicaId, type Term } from '../raft/core/types.ts';
 import type { NewLeader } from '../raft/leader-changes.ts';
 import type { Replica } from '../raft/replica.ts';
@@ -20,9 +21,6 @@ export interface LeadershipOptions {
   readonly logger: Logger;
   readonly replica: Replica;
   readonly peers: Peers;
-  /** All nodes of `--cluster`, this one included. */
-  readonly members: ReadonlySet<NodeId>;
-  readonly voters: () => readonly ReplicaId[];
   /** Queues a message for a peer; may lose it. */
   readonly send: (to: NodeId, message: PeerMessage) => void;
 }
@@ -44,6 +42,10 @@ export class Leadership {
     this.#options = options;
   }
 
+  get #voters(): readonly ReplicaId[] {
+    return this.#options.replica.configuration.configuration.voters;
+  }
+
   get #leads(): boolean {
     return this.#options.replica.status.leader === this.#options.self;
   }
@@ -53,9 +55,10 @@ export class Leadership {
    * Rejects with `bad-request` for an unknown node, `conflict` when it cannot take over, `unavailable` when it did not.
    */
   async transfer(to: NodeId | null): Promise<Leader> {
-    const { members, replica } = this.#options;
-    if (to !== null && !members.has(to)) {
-      throw new QuorateError('bad-request', `there is no node ${to}: the members are ${[...members].join(', ')}`);
+    const { replica } = this.#options;
+    const members = replicasOf(replica.configuration.configuration).map(nodeIdOf);
+    if (to !== null && !members.includes(to)) {
+      throw new QuorateError('bad-request', `there is no node ${to}: the members are ${members.join(', ')}`);
     }
     const { leader, term } = replica.status;
     if (leader === null)
@@ -78,9 +81,9 @@ export class Leadership {
   }
 
   #targetNamed(to: NodeId): ReplicaId {
-    const { self, voters } = this.#options;
+    const { self } = this.#options;
     if (to === nodeIdOf(self)) throw new QuorateError('conflict', `${to} leads already`);
-    const target = voters().find((voter) => nodeIdOf(voter) === to);
+    const target = this.#voters.find((voter) => nodeIdOf(voter) === to);
     if (target === undefined) throw new QuorateError('conflict', `${to} is no voter: only voters can lead`);
     if (!this.#isConnected(target))
       throw new QuorateError('conflict', `${to} is not connected to the leader ${nodeIdOf(self)}: start it first`);
@@ -89,9 +92,9 @@ export class Leadership {
 
   /** The voter that is best able to lead; null when none is. */
   #successor(without: ReadonlySet<ReplicaId>): ReplicaId | null {
-    const { self, voters, peers, replica } = this.#options;
+    const { self, peers, replica } = this.#options;
     const { followers, status } = replica;
-    const others = voters().filter((voter) => voter !== self && !without.has(voter));
+    const others = this.#voters.filter((voter) => voter !== self && !without.has(voter));
     const candidates = others.map((voter) => {
       const report = peers.get(nodeIdOf(voter))?.report ?? null;
       const match = followers?.get(voter)?.match ?? asIndex(0);

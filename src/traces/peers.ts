@@ -19,12 +19,14 @@ export interface Peer {
 export interface PeersOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** All nodes of `--cluster`, this one included. */
-  readonly members: ReadonlySet<NodeId>;
+  /** The members as far as this node knows, itself included. */
+  readonly members: () => ReadonlyMap<NodeId, string>;
 }
 
 /** A refusal counts for this long: a peer that still refuses says so again well before. */
 const refusalMs = 10_000;
+/** Nodes that are no members and may be connected all the same, to be added. */
+const applicantsMax = 8;
 
 export class Peers {
   readonly #options: PeersOptions;
@@ -49,17 +51,36 @@ export class Peers {
     return [...this.#peers.values()].map((peer) => peer.hello);
   }
 
+  /** The hellos of those that are there. */
+  get connected(): readonly Hello[] {
+    return [...this.#peers.values()].filter((peer) => peer.connected).map((peer) => peer.hello);
+  }
+
   /** null admits a peer that introduces itself; a sentence refuses it. `clusterId` is this node's own. */
   admit(hello: Hello, clusterId: string | null): string | null {
     if (clusterId !== null && hello.clusterId !== null && clusterId !== hello.clusterId) {
       return `${hello.node} belongs to cluster ${hello.clusterId}, this is cluster ${clusterId}: check --cluster and --data`;
     }
-    if (!this.#options.members.has(hello.node)) return `${hello.node} is not in this node's --cluster`;
+    const stranger = this.#strangers(hello, clusterId);
+    if (stranger !== null) return stranger;
     const seen = this.#counters.get(hello.replica);
     if (seen !== undefined && seen.boot !== hello.boot && hello.hardStateCounter < seen.counter) {
       return `the disk of ${hello.node} went back in time (hard state ${hello.hardStateCounter}, seen ${seen.counter}): empty its --data so that it returns as a new member`;
     }
     return null;
+  }
+
+  /** Someone unknown may be a member of tomorrow, or one that this node has yet to hear of. */
+  #strangers(hello: Hello, clusterId: string | null): string | null {
+    const members = this.#options.members();
+    // A node at the door takes whoever answers there.
+    if (members.has(hello.node) || members.size <= 1) return null;
+    // A member of later than this node knows of: it may have been away, or have lost its disk.
+    if (hello.clusterId !== null) return null;
+    if (clusterId === null) return `${hello.node} is not in this node's --cluster`;
+    const waiting = [...this.#peers.values()].filter((peer) => peer.connected && !members.has(peer.hello.node));
+    const others = waiting.filter((peer) => peer.hello.node !== hello.node);
+    return others.length < applicantsMax ? null : `${applicantsMax} nodes wait to be admitted already`;
   }
 
   up(hello: Hello): void {
@@ -86,10 +107,11 @@ export class Peers {
   refused(node: NodeId, sentence: string): string | null {
     const { clock, logger, members } = this.#options;
     const nowMs = clock.monotonicMs();
+    if (!members().has(node)) return null;
     if (this.#refusals.get(node)?.sentence !== sentence) logger.warn({ peer: node }, `refused by ${node}: ${sentence}`);
     this.#refusals.set(node, { sentence, atMs: nowMs });
     const refusing = [...this.#refusals].filter(([, { atMs }]) => nowMs - atMs < refusalMs).map(([refuser]) => refuser);
-    return refusing.length >= majority(members.size) ? `refused by ${refusing.join(' and ')}: ${sentence}` : null;
+    return refusing.length >= majority(members().size) ? `refused by ${refusing.join(' and ')}: ${sentence}` : null;
   }
 
   #noteCounter({ replica, boot }: Hello, counter: number): void {

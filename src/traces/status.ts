@@ -1,5 +1,13 @@
 /** The cluster as one node sees it, for status pages and operators. */
-import { type LogIndex, type NodeId, nodeIdOf, type ReplicaId, replicaIdOf } from '../raft/core/types.ts';
+import { replicasOf, votes } from '../raft/core/configuration.ts';
+import {
+  type Configuration,
+  type LogIndex,
+  type NodeId,
+  nodeIdOf,
+  type ReplicaId,
+  replicaIdOf,
+} from '../raft/core/types.ts';
 import type { FollowerStatus, ReplicaStatus } from '../raft/replica.ts';
 import type { Peers } from './peers.ts';
 
@@ -11,6 +19,9 @@ export interface MemberStatus {
   readonly http: string | null;
   readonly role: 'leader' | 'follower' | 'unknown';
   readonly voter: boolean;
+  /** It gets the log and becomes a voter once it has caught up, in the place of `replaces` if that is set. */
+  readonly learner: boolean;
+  readonly replaces: NodeId | null;
   /** What the leader knows to be durable there; null when this node is not the leader. */
   readonly matchIndex: LogIndex | null;
   /** How long ago it last held all that was committed; null when unknown. */
@@ -28,6 +39,8 @@ export interface StoreStatus {
   readonly waiting: string | null;
   readonly replica: ReplicaStatus | null;
   readonly members: readonly MemberStatus[];
+  /** Nodes that wait to be added. */
+  readonly applicants: readonly { readonly id: NodeId; readonly peer: string }[];
 }
 
 export interface StatusSources {
@@ -35,15 +48,24 @@ export interface StatusSources {
   /** Every node of `--cluster` with its address for the others. */
   readonly members: ReadonlyMap<NodeId, string>;
   readonly peers: Peers;
-  readonly voters: readonly ReplicaId[];
+  /** null while the cluster is not founded. */
+  readonly configuration: Configuration | null;
   readonly status: ReplicaStatus | null;
   /** Known to the leader alone. */
   readonly followers: ReadonlyMap<ReplicaId, FollowerStatus> | null;
 }
 
-export function memberStatuses({ self, members, peers, voters, status, followers }: StatusSources): MemberStatus[] {
+export function memberStatuses(sources: StatusSources): MemberStatus[] {
+  const { self, members, peers, configuration, status, followers } = sources;
+  const replicas = configuration === null ? [] : replicasOf(configuration);
+  const standing = (replica: ReplicaId): Pick<MemberStatus, 'voter' | 'learner' | 'replaces'> => {
+    const learner = configuration?.learners.find((other) => other.replica === replica);
+    const replaces = learner?.replaces == null ? null : nodeIdOf(learner.replaces);
+    const voter = configuration !== null && votes(configuration, replica);
+    return { voter, learner: learner !== undefined, replaces };
+  };
   return [...members].map(([id, address]): MemberStatus => {
-    const listed = voters.find((voter) => nodeIdOf(voter) === id) ?? replicaIdOf(id, '');
+    const listed = replicas.find((replica) => nodeIdOf(replica) === id) ?? replicaIdOf(id, '');
     if (id === self.node) {
       return {
         id,
@@ -52,7 +74,7 @@ export function memberStatuses({ self, members, peers, voters, status, followers
         peer: address,
         http: self.http,
         role: status?.leader === self.replica ? 'leader' : 'follower',
-        voter: voters.includes(self.replica),
+        ...standing(self.replica),
         matchIndex: followers?.get(self.replica)?.match ?? null,
         lagMs: followers?.get(self.replica)?.lagMs ?? null,
         appliedIndex: status?.applied ?? null,
@@ -70,7 +92,7 @@ export function memberStatuses({ self, members, peers, voters, status, followers
       peer: address,
       http: peer?.hello.http ?? null,
       role: status?.leader === replica ? 'leader' : connected ? 'follower' : 'unknown',
-      voter: voters.includes(replica),
+      ...standing(replica),
       matchIndex: followers?.get(replica)?.match ?? null,
       lagMs: followers?.get(replica)?.lagMs ?? null,
       appliedIndex: peer?.report?.applied ?? null,

@@ -7,9 +7,11 @@ import { type ClientLimits, limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import { DiskError } from '../platform/disk-error.ts';
 import type { Platform } from '../platform/platform.ts';
+import { belongs, votersOnly, votes } from '../raft/core/configuration.ts';
 import {
   asBootId,
   asIndex,
+  type ConfigurationAt,
   emptyLog,
   type Entry,
   type LogIndex,
@@ -25,7 +27,7 @@ import { BlockReader } from '../store/block-reader.ts';
 import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
 import type { HardStateFile } from '../store/hard-state.ts';
 import type { TermRun } from '../store/term-runs.ts';
-import type { Founding, Hello, PeerMessage, Transport } from '../transport/transport.ts';
+import type { Founding, Hello, MemberChange, PeerMessage, Transport } from '../transport/transport.ts';
 import { protocolVersion } from '../transport/transport.ts';
 import { openDataDirectory } from './data-directory.ts';
 import { Ingest, type WriteResult } from './ingest.ts';
@@ -33,6 +35,7 @@ import { LargeLookups } from './large-lookups.ts';
 import { type Leader, Leadership } from './leadership.ts';
 import { findTerms, findTermsOrCut } from './log-terms.ts';
 import { lookUpTrace, type TracePage } from './lookup.ts';
+import { Membership } from './membership.ts';
 import { Peers } from './peers.ts';
 import { memberStatuses, type StoreStatus } from './status.ts';
 import { TraceIndexer } from './trace-indexer.ts';
@@ -45,7 +48,9 @@ export interface TraceStoreOptions {
   readonly node: NodeId;
   /** Base URL of this node's HTTP API. */
   readonly http: string;
-  /** All nodes of `--cluster`, this one included, with the address where they listen for one another. */
+  /** Where this node listens for the others, `host:port`. */
+  readonly address: string;
+  /** All nodes of `--cluster`, this one included, with the address where they listen; empty for a node that joins. */
   readonly members: ReadonlyMap<NodeId, string>;
   readonly logger: Logger;
   /** Sees every committed entry, in log order, once a life. */
@@ -92,6 +97,7 @@ export class TraceStore {
   readonly #self: ReplicaId;
   readonly #boot: string;
   readonly #peers: Peers;
+  readonly #membership: Membership;
   readonly #entries: EntryRepair;
   readonly #largeLookups: LargeLookups;
   #founder: Founder | null = null;
@@ -115,12 +121,24 @@ export class TraceStore {
       log,
       clock: platform.clock,
       logger,
-      peers: () => [...members.keys()].filter((node) => node !== options.node),
+      peers: () => [...this.#membership.addresses.keys()].filter((node) => node !== options.node),
       ask: (peer, wanted) => transport.send(peer, 'control', { kind: 'fetch', ...wanted }),
       fatal: (error) => this.#fatal(error),
     });
     this.#largeLookups = new LargeLookups({ clock: platform.clock, atOnce: limits.largeLookupsAtOnce });
-    this.#peers = new Peers({ clock: platform.clock, logger, members: new Set(members.keys()) });
+    this.#peers = new Peers({ clock: platform.clock, logger, members: () => this.#membership.addresses });
+    this.#membership = new Membership({
+      node: options.node,
+      address: options.address,
+      configured: members,
+      peers: this.#peers,
+      clock: platform.clock,
+      random: platform.random,
+      logger,
+      stored: () => hardState.state?.configuration?.configuration ?? log.configuration,
+      replica: () => this.#running?.replica ?? null,
+      send: (to, message) => transport.send(to, 'control', message),
+    });
   }
 
   /** Opens the data directory, verifies it, and joins the others. Rejects with one sentence when that cannot be done. */
@@ -142,6 +160,7 @@ export class TraceStore {
     const terms = this.#belongs ? await this.#findTerms() : null;
     if (terms === null) this.#founder = this.#newFounder();
     else if (!(terms instanceof DamagedEntryError)) await this.#startReplica(terms);
+    this.#reachMembers();
     await transport.start(() => this.hello, {
       admit: (hello) => this.#peers.admit(hello, this.hello.clusterId),
       onUp: (hello) => this.#peerUp(hello),
@@ -152,6 +171,10 @@ export class TraceStore {
     if (terms instanceof DamagedEntryError)
       this.#founding = this.#startRepaired(terms).catch((error: unknown) => this.#fatal(errorOf(error)));
     this.#report();
+  }
+
+  #reachMembers(): void {
+    this.#options.transport.reach(this.#membership.addresses);
   }
 
   #findTerms(): Promise<readonly TermRun[] | DamagedEntryError> {
@@ -174,14 +197,10 @@ export class TraceStore {
     this.#options.transport.helloChanged();
   }
 
-  /** Hard state and log name the same cluster, and its configuration lists this incarnation. */
+  /** Hard state and log name the same cluster: this incarnation was founded with it, or admitted. */
   get #belongs(): boolean {
     const { base } = this.#log;
-    return (
-      base !== null &&
-      base.clusterId === this.#hardState.state?.clusterId &&
-      base.configuration.voters.includes(this.#self)
-    );
+    return base !== null && base.clusterId === this.#hardState.state?.clusterId;
   }
 
   /**
@@ -220,7 +239,7 @@ export class TraceStore {
     const { state } = this.#hardState;
     if (state === null) throw new Error('the hard state is gone');
     if (this.#log.base === null) {
-      await this.#log.found({ clusterId: founding.clusterId, configuration: { voters: founding.voters } });
+      await this.#log.found({ clusterId: founding.clusterId, configuration: votersOnly(founding.voters) });
     }
     await this.#hardState.write({ ...state, clusterId: founding.clusterId });
     if (this.#stopped) return;
@@ -265,6 +284,7 @@ export class TraceStore {
         const bulk = message.type === 'append' && message.entries.length > 0;
         transport.send(to, bulk ? 'bulk' : 'control', { kind: 'raft', message });
       },
+      membersChanged: () => this.#membersChanged(),
       forward: (to, term, payload) => transport.send(to, 'bulk', { kind: 'forward', term, payload }),
       fatal: (error) => this.#fatal(error),
     });
@@ -289,16 +309,15 @@ export class TraceStore {
       logger,
       replica,
       peers: this.#peers,
-      members: new Set(this.#options.members.keys()),
-      voters: () => this.#log.configuration?.voters ?? [],
       send: (to, message) => transport.send(to, 'control', message),
     });
     this.#running = { replica, index, ingest, leadership };
+    this.#membersChanged();
   }
 
   /** What this node says of itself now. */
   get hello(): Hello {
-    const { node, http } = this.#options;
+    const { node, http, address } = this.#options;
     return {
       protocol: protocolVersion,
       node,
@@ -308,27 +327,44 @@ export class TraceStore {
       founded: this.#running !== null,
       hardStateCounter: this.#hardState.counterFound,
       http,
+      peer: address,
+      members: this.#membership.members,
     };
+  }
+
+  /** Whoever became a member is connected to, and gets the founding record if it waits for one. */
+  #membersChanged(): void {
+    // The pump of a replica runs before this node knows it as its own.
+    if (this.#running === null) return;
+    this.#reachMembers();
+    for (const hello of this.#peers.connected) this.#offerFounding(hello);
   }
 
   #refused(node: NodeId, sentence: string): void {
     const reason = this.#peers.refused(node, sentence);
+    // Who waits at the door may have come before there was a cluster behind it.
+    if (this.#running === null && this.#options.members.size === 0) return;
     if (reason !== null && this.#running?.replica.status.leader == null) this.#fatal(new Error(reason));
   }
 
   #peerUp(hello: Hello): void {
     this.#peers.up(hello);
+    this.#membership.heard(hello);
+    this.#reachMembers();
     this.#founder?.peerUp(hello);
     this.#offerFounding(hello);
   }
 
-  /** A founded member that listed an empty node, by this very incarnation, brings it the founding record (protocol B1). */
+  /** A founded member brings the founding record to an empty node that it lists by this very incarnation (protocol B1, B2). */
   #offerFounding(hello: Hello): void {
     const { base } = this.#log;
-    if (this.#running === null || base === null || hello.founded || !base.configuration.voters.includes(hello.replica))
-      return;
+    if (this.#running === null || base === null || hello.founded) return;
+    const { configuration } = this.#running.replica.configuration;
+    const wasFounder = base.configuration.voters.includes(hello.replica);
+    if (!wasFounder && !belongs(configuration, hello.replica)) return;
     const founding: Founding = { clusterId: base.clusterId, voters: base.configuration.voters };
-    this.#options.transport.send(hello.node, 'control', { kind: 'found', founding });
+    const admits = wasFounder ? null : hello.replica;
+    this.#options.transport.send(hello.node, 'control', { kind: 'found', founding, admits });
   }
 
   #peerDown(node: NodeId): void {
@@ -359,6 +395,15 @@ export class TraceStore {
         return;
       case 'lacking':
         this.#entries.lacking(hello.node, message);
+        return;
+      case 'change-members': {
+        const { requestId, change } = message;
+        const result = this.#membership.beginHere(change);
+        this.#options.transport.send(hello.node, 'control', { kind: 'members-changed', requestId, result });
+        return;
+      }
+      case 'members-changed':
+        this.#membership.answered(message.requestId, message.result);
         return;
       case 'hand-over':
         void this.#running?.leadership.receive(hello.node, message);
@@ -396,12 +441,13 @@ export class TraceStore {
 
   #report(): void {
     this.#tellPeers();
+    this.#membership.replaceLostDisks();
     void this.#running?.index.maybeFlush();
     this.#cancelReport = this.#options.platform.clock.after(reportEveryMs, () => this.#report());
   }
 
   #tellPeers(): void {
-    const { transport, members, node } = this.#options;
+    const { transport, node } = this.#options;
     const replica = this.#running?.replica.status;
     const report = {
       kind: 'report',
@@ -410,7 +456,8 @@ export class TraceStore {
       recovering: (replica?.lostPromise ?? null) !== null,
       hardStateCounter: this.#hardState.counter,
     } as const;
-    for (const member of members.keys()) if (member !== node) transport.send(member, 'control', report);
+    for (const member of this.#membership.addresses.keys())
+      if (member !== node) transport.send(member, 'control', report);
   }
 
   /** Able to serve linearizable reads and writes, as far as this node can tell. */
@@ -418,7 +465,20 @@ export class TraceStore {
     const status = this.#running?.replica.status;
     if (status === undefined || this.#leaving || this.#stopped || this.#running?.index.rebuilding === true)
       return false;
+    // A learner is still catching up, and whoever was removed gets nothing new.
+    if (!this.#isVoter) return false;
     return status.leader !== null && status.applied >= this.#caughtUpTo;
+  }
+
+  get #isVoter(): boolean {
+    const at = this.#running?.replica.configuration;
+    return at !== undefined && votes(at.configuration, this.#self);
+  }
+
+  /** Changes the members, wherever the leader is; see `Membership.change`. */
+  changeMembers(change: MemberChange): Promise<ConfigurationAt> {
+    this.#require();
+    return this.#membership.change(change);
   }
 
   /** Why another export had better be refused than read: `overloaded`, or `unavailable` without a leader; null when it may come. */
@@ -525,18 +585,10 @@ export class TraceStore {
   }
 
   get status(): StoreStatus {
-    const { node, http, members } = this.#options;
+    const { node, http } = this.#options;
     const running = this.#running;
     const replica = running?.replica.status ?? null;
-    const waiting = this.ready
-      ? null
-      : running === null
-        ? this.#waitingToStart
-        : this.#leaving
-          ? 'stopping'
-          : replica?.leader == null
-            ? 'no leader'
-            : 'bringing the index up to date';
+    const waiting = this.ready ? null : running === null ? this.#waitingToStart : this.#waitingWhileRunning(running);
     return {
       id: node,
       clusterId: this.#log.clusterId,
@@ -545,13 +597,26 @@ export class TraceStore {
       replica,
       members: memberStatuses({
         self: { node, replica: this.#self, http, ready: this.ready },
-        members,
+        members: this.#membership.addresses,
         peers: this.#peers,
-        voters: this.#log.configuration?.voters ?? [],
+        configuration: running?.replica.configuration.configuration ?? this.#log.configuration,
         status: replica,
         followers: running?.replica.followers ?? null,
       }),
+      applicants: this.#membership.applicants.map((hello) => ({ id: hello.node, peer: hello.peer })),
     };
+  }
+
+  #waitingWhileRunning({ replica, index }: Running): string {
+    const { configuration } = replica.configuration;
+    if (!this.#isVoter) {
+      return belongs(configuration, this.#self)
+        ? 'catching up with the log: this node becomes a voter by itself once it has'
+        : 'this node is not, or no longer, a member: add it, or stop it and delete its --data';
+    }
+    if (this.#leaving) return 'stopping';
+    if (replica.status.leader === null) return 'no leader';
+    return index.rebuilding ? 'rebuilding the index' : 'bringing the index up to date';
   }
 
   readonly #fatal = (error: Error): void => {
@@ -566,6 +631,7 @@ export class TraceStore {
     this.#running?.replica.stop();
     this.#running?.index.stop();
     this.#entries.close();
+    this.#membership.close();
   }
 
   /**

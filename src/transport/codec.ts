@@ -3,6 +3,7 @@
  * and entries are checked down to their hashes, so what leaves here is well-formed, and damage ends a connection
  * instead of reaching the log. Bytes from outside throw `FrameError` and nothing else.
  */
+import { isErrorCode } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { crc32, digestBytes } from '../platform/digest.ts';
 import type { Message } from '../raft/core/message.ts';
@@ -22,7 +23,9 @@ import {
 import { decodeEntry, encodeEntry, verifyEntry } from '../store/entry.ts';
 import { packFields, unpackFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
-import { handOverErrors, type PeerMessage } from './transport.ts';
+import { handOverErrors, type MemberChange, type MemberChangeResult, type PeerMessage } from './transport.ts';
+
+const sentenceLengthMax = 1024;
 
 /** Bytes of the blocks in `message`: nearly all of its size, known without encoding it. */
 export function payloadBytesOf(message: PeerMessage): number {
@@ -53,6 +56,8 @@ export function encodeMessage(message: PeerMessage): Uint8Array[] {
     case 'found':
     case 'fetch':
     case 'lacking':
+    case 'change-members':
+    case 'members-changed':
     case 'hand-over':
     case 'not-handed-over':
     case 'report':
@@ -81,8 +86,13 @@ export function decodeMessage(frame: Frame): PeerMessage {
     case 'found': {
       const founding = fields.map('founding');
       const voters = founding.strings('voters', limits.votersMax).map((voter) => replicaNamed(voter, 'voters'));
-      return { kind, founding: { clusterId: founding.string('clusterId'), voters } };
+      const admits = fields.isNull('admits') ? null : replica(fields, 'admits');
+      return { kind, founding: { clusterId: founding.string('clusterId'), voters }, admits };
     }
+    case 'change-members':
+      return { kind, requestId: fields.string('requestId'), change: memberChange(fields.map('change')) };
+    case 'members-changed':
+      return { kind, requestId: fields.string('requestId'), result: memberChangeResult(fields.map('result')) };
     case 'fetch':
     case 'lacking':
       return { kind, index: index(fields, 'index'), hash: hash(fields, 'hash') };
@@ -201,6 +211,26 @@ function entryIn(record: Uint8Array, expected: LogIndex): Entry {
       `entry ${expected} arrived damaged (${error instanceof Error ? error.message : String(error)})`,
     );
   }
+}
+
+function memberChange(fields: Fields): MemberChange {
+  const kind = fields.string('kind');
+  if (kind !== 'add' && kind !== 'remove') throw new FrameError(`a change of an unknown kind (${kind})`);
+  return {
+    kind,
+    node: asNodeId(fields.string('node')),
+    replaces: fields.isNull('replaces') ? null : asNodeId(fields.string('replaces')),
+    expected: fields.isNull('expected') ? null : index(fields, 'expected'),
+  };
+}
+
+function memberChangeResult(fields: Fields): MemberChangeResult {
+  const outcome = fields.string('outcome');
+  if (outcome === 'begun') return { outcome, index: index(fields, 'index') };
+  if (outcome !== 'refused') throw new FrameError(`an outcome of an unknown kind (${outcome})`);
+  const code = fields.string('code');
+  if (!isErrorCode(code)) throw new FrameError(`an unknown error code (${code})`);
+  return { outcome, code, sentence: fields.string('sentence', sentenceLengthMax) };
 }
 
 const term = (fields: Fields, name = 'term'): Term => asTerm(fields.integer(name));

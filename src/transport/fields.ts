@@ -35,6 +35,10 @@ export class Fields {
     this.#name = name;
   }
 
+  names(): string[] {
+    return Object.keys(this.#values);
+  }
+
   has(field: string): boolean {
     return Object.hasOwn(this.#values, field);
   }

@@ -9,8 +9,8 @@ import { encodeFrame, FrameError, type Frame } from './frame.ts';
 import type { Channel, Hello } from './transport.ts';
 
 export type Signal =
-  /** `to` is the node that the dialer believes to be at this address. */
-  | { readonly signal: 'hello'; readonly to: NodeId; readonly channel: Channel; readonly hello: Hello }
+  /** `to` is the node that the dialer believes to be at this address; null when it knocks at a door. */
+  | { readonly signal: 'hello'; readonly to: NodeId | null; readonly channel: Channel; readonly hello: Hello }
   | { readonly signal: 'welcome'; readonly hello: Hello }
   | { readonly signal: 'refuse'; readonly sentence: string }
   | { readonly signal: 'ping' }
@@ -36,7 +36,12 @@ export function decodeSignal(frame: Frame): Signal | null {
       const channel = fields.string('channel');
       if (channel !== 'control' && channel !== 'bulk')
         throw new FrameError(`a channel of an unknown kind (${channel})`);
-      return { signal, to: asNodeId(fields.string('to')), channel, hello: helloIn(fields.map('hello')) };
+      return {
+        signal,
+        to: fields.isNull('to') ? null : asNodeId(fields.string('to')),
+        channel,
+        hello: helloIn(fields.map('hello')),
+      };
     }
     case 'welcome':
       return { signal, hello: helloIn(fields.map('hello')) };
@@ -60,21 +65,22 @@ function helloIn(fields: Fields): Hello {
     founded: fields.boolean('founded'),
     hardStateCounter: fields.integer('hardStateCounter'),
     http: fields.string('http', sentenceLengthMax),
+    peer: fields.string('peer', sentenceLengthMax),
+    members: addressesIn(fields.map('members')),
   };
   if (nodeIdOf(hello.replica) !== hello.node) throw new FrameError('a hello whose replica belongs to another node');
   return hello;
 }
 
+function addressesIn(fields: Fields): Record<NodeId, string> {
+  return Object.fromEntries(fields.names().map((node) => [node, fields.string(node)]));
+}
+
 /**
  * Why `own` does not talk to `theirs`, in a sentence for both sides, or null.
- * @param expected who should be there; null when any of `members` may be
+ * @param expected who should be there; null when anybody may be
  */
-export function refusalOf(
-  own: Hello,
-  theirs: Hello,
-  expected: NodeId | null,
-  members: { has(node: NodeId): boolean },
-): string | null {
+export function refusalOf(own: Hello, theirs: Hello, expected: NodeId | null): string | null {
   if (theirs.protocol !== own.protocol) {
     return `${own.node} speaks protocol ${own.protocol} and ${theirs.node} speaks ${theirs.protocol}; run the same version on both`;
   }
@@ -83,9 +89,6 @@ export function refusalOf(
   }
   if (expected !== null && theirs.node !== expected) {
     return `${theirs.node} answers where ${own.node} expects ${expected}; correct the addresses in --cluster`;
-  }
-  if (!members.has(theirs.node)) {
-    return `${theirs.node} is unknown to ${own.node}; give every node the same --cluster`;
   }
   if (own.clusterId !== null && theirs.clusterId !== null && own.clusterId !== theirs.clusterId) {
     return `${theirs.node} belongs to cluster ${theirs.clusterId} and ${own.node} to ${own.clusterId}; correct --cluster or --data`;

@@ -14,7 +14,8 @@ import type { Signal } from './handshake.ts';
 import type { Channel, Hello } from './transport.ts';
 
 export interface OutgoingOptions {
-  readonly peer: NodeId;
+  /** Who should be there; null at a door, where anybody may be. */
+  readonly peer: NodeId | null;
   readonly channel: Channel;
   /** Asked at every attempt. */
   readonly address: () => Address | undefined;
@@ -103,10 +104,10 @@ export class Outgoing {
     else this.#connection.close(reason);
   }
 
-  close(): void {
+  close(reason: string): void {
     this.#closed = true;
     this.#cancelWait?.();
-    this.#connection?.close('this node is stopping');
+    this.#connection?.close(reason);
   }
 
   #open(pipe: Pipe): void {

@@ -7,7 +7,7 @@
  */
 import { limits } from '../limits.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { Address, Pipe, PipeListener, PipeNetwork } from '../platform/pipe.ts';
+import { type Address, addressIn, type Pipe, type PipeListener, type PipeNetwork } from '../platform/pipe.ts';
 import type { Random } from '../platform/random.ts';
 import type { NodeId } from '../raft/core/types.ts';
 import { decodeMessage, encodeMessage, payloadBytesOf } from './codec.ts';
@@ -21,8 +21,8 @@ export interface TcpTransportOptions {
   readonly self: NodeId;
   /** Port 0 takes any; `address` says which. */
   readonly listen: Address;
-  /** Every node that may connect, with where to reach it. Addresses are looked up at every attempt. Self is ignored. */
-  readonly peers: ReadonlyMap<NodeId, Address>;
+  /** A member to ask where the others are, while `reach` has named nobody. */
+  readonly door?: Address;
   readonly network: PipeNetwork;
   readonly clock: Clock;
   readonly random: Random;
@@ -36,10 +36,14 @@ type Running = { readonly hello: () => Hello; readonly handlers: TransportHandle
 
 export class TcpTransport implements Transport {
   readonly #options: TcpTransportOptions;
+  #peers: ReadonlyMap<NodeId, string> = new Map();
   readonly #outgoing = new Map<NodeId, Record<Channel, Outgoing>>();
+  #door: Outgoing | null = null;
   /** Admitted connections by `channel node`, and strangers by themselves. */
   readonly #incoming = new Map<string, Connection>();
   readonly #strangers = new Set<Connection>();
+  /** Admitted control connections of nodes that this one was not told to reach. */
+  readonly #visitors = new Map<string, Hello>();
   #running: Running | null = null;
   #listener: PipeListener | null = null;
   #cancelRenew: (() => void) | null = null;
@@ -58,14 +62,37 @@ export class TcpTransport implements Transport {
   async start(hello: () => Hello, handlers: TransportHandlers): Promise<void> {
     if (this.#running !== null) throw new Error('the transport has been started');
     this.#running = { hello, handlers };
-    const { listen, network, peers, self } = this.#options;
+    const { listen, network } = this.#options;
     this.#listener = await network.listen(listen, (pipe) => this.#accept(pipe));
-    for (const peer of peers.keys()) {
-      if (peer === self) continue;
+    this.#dialAll();
+  }
+
+  reach(peers: ReadonlyMap<NodeId, string>): void {
+    this.#peers = new Map([...peers].filter(([peer]) => peer !== this.#options.self));
+    if (this.#listener !== null && this.#running !== null) this.#dialAll();
+  }
+
+  #dialAll(): void {
+    for (const [peer, pair] of this.#outgoing) {
+      if (this.#peers.has(peer)) continue;
+      this.#outgoing.delete(peer);
+      closePair(pair, `${peer} is no longer a member`);
+    }
+    for (const peer of this.#peers.keys()) {
+      if (this.#outgoing.has(peer)) continue;
       const pair = { control: this.#dialer(peer, 'control'), bulk: this.#dialer(peer, 'bulk') };
       this.#outgoing.set(peer, pair);
       pair.control.dial();
       pair.bulk.dial();
+    }
+    const { door } = this.#options;
+    if (door === undefined) return;
+    if (this.#peers.size > 0) {
+      this.#door?.close('the members are known');
+      this.#door = null;
+    } else if (this.#door === null) {
+      this.#door = this.#dialer(null, 'control');
+      this.#door.dial();
     }
   }
 
@@ -86,27 +113,27 @@ export class TcpTransport implements Transport {
         control.renew(reason);
         bulk.renew(reason);
       }
+      this.#door?.renew(reason);
     });
   }
 
   async close(): Promise<void> {
     this.#running = null;
     this.#cancelRenew?.();
-    for (const { control, bulk } of this.#outgoing.values()) {
-      control.close();
-      bulk.close();
-    }
+    for (const pair of this.#outgoing.values()) closePair(pair, 'this node is stopping');
+    this.#door?.close('this node is stopping');
     for (const connection of [...this.#incoming.values(), ...this.#strangers])
       connection.close('this node is stopping');
     await this.#listener?.close();
   }
 
-  #dialer(peer: NodeId, channel: Channel): Outgoing {
-    const { network, clock, random, peers } = this.#options;
+  #dialer(peer: NodeId | null, channel: Channel): Outgoing {
+    const { network, clock, random, door } = this.#options;
+    const name = peer ?? 'the node at --join';
     return new Outgoing({
       peer,
       channel,
-      address: () => peers.get(peer),
+      address: () => (peer === null ? door : (addressIn(this.#peers.get(peer) ?? '') ?? undefined)),
       network,
       clock,
       random,
@@ -114,20 +141,20 @@ export class TcpTransport implements Transport {
       refusal: (hello) => this.#refusal(hello, peer),
       onUp: (hello) => {
         if (channel === 'bulk') return;
-        this.#log(peer, `connected to ${peer}`);
+        this.#log(name, `connected to ${hello.node}`);
         this.#running?.handlers.onUp(hello);
       },
       onDown: (reason) => {
         if (channel === 'bulk') return;
-        this.#log(peer, `lost the connection to ${peer}: ${reason}`);
-        this.#running?.handlers.onDown(peer);
+        this.#log(name, `lost the connection to ${name}: ${reason}`);
+        if (peer !== null) this.#running?.handlers.onDown(peer);
       },
       onFailed: (reason) => {
-        if (channel === 'control') this.#log(peer, `cannot reach ${peer} (${reason}); trying again`);
+        if (channel === 'control') this.#log(name, `cannot reach ${name} (${reason}); trying again`);
       },
       onRefused: (sentence, byPeer) => {
-        this.#log(peer, byPeer ? `${peer} refused this node: ${sentence}` : `refused ${peer}: ${sentence}`);
-        if (byPeer) this.#running?.handlers.onRefused(peer, sentence);
+        this.#log(name, byPeer ? `${name} refused this node: ${sentence}` : `refused ${name}: ${sentence}`);
+        if (byPeer && peer !== null) this.#running?.handlers.onRefused(peer, sentence);
       },
     });
   }
@@ -139,7 +166,7 @@ export class TcpTransport implements Transport {
 
   #refusal(theirs: Hello, expected: NodeId | null): string | null {
     if (this.#running === null) return `${this.#options.self} is stopping; try again`;
-    return refusalOf(this.#hello(), theirs, expected, this.#options.peers) ?? this.#running.handlers.admit(theirs);
+    return refusalOf(this.#hello(), theirs, expected) ?? this.#running.handlers.admit(theirs);
   }
 
   #accept(pipe: Pipe): void {
@@ -164,7 +191,10 @@ export class TcpTransport implements Transport {
       },
       closed: (reason, cutOff) => {
         this.#strangers.delete(connection);
-        if (peer !== null && this.#incoming.get(peer.name) === connection) this.#incoming.delete(peer.name);
+        if (peer !== null && this.#incoming.get(peer.name) === connection) {
+          this.#incoming.delete(peer.name);
+          this.#visitorGone(peer.hello.node, peer.name);
+        }
         if (cutOff)
           this.#log(peer?.name ?? 'strangers', `cut off the ${peer?.name ?? 'connection of a stranger'}: ${reason}`);
       },
@@ -177,12 +207,10 @@ export class TcpTransport implements Transport {
     if (signal.signal !== 'hello') throw new FrameError(`a ${signal.signal} before its hello`);
     const { hello, channel, to } = signal;
     const { self } = this.#options;
-    const sentence = this.#refusal(hello, null) ?? (to === self ? null : misdirected(hello.node, to, self));
+    const sentence =
+      this.#refusal(hello, null) ?? (to === null || to === self ? null : misdirected(hello.node, to, self));
     if (sentence !== null) {
-      this.#log(
-        this.#options.peers.has(hello.node) ? `from ${hello.node}` : 'strangers',
-        `refused ${hello.node}: ${sentence}`,
-      );
+      this.#log(this.#peers.has(hello.node) ? `from ${hello.node}` : 'strangers', `refused ${hello.node}: ${sentence}`);
       connection.refuse(sentence);
       return null;
     }
@@ -194,7 +222,16 @@ export class TcpTransport implements Transport {
     connection.sendSignal({ signal: 'welcome', hello: this.#hello() });
     connection.admit({ silenceMs: silenceMsOf[channel], pings: false });
     this.#meet(hello, channel);
+    // Nobody dials who is not reached for: that it came is all that there is of it.
+    if (channel === 'control' && !this.#peers.has(hello.node)) {
+      this.#visitors.set(name, hello);
+      this.#running?.handlers.onUp(hello);
+    }
     return { hello, name };
+  }
+
+  #visitorGone(node: NodeId, name: string): void {
+    if (this.#visitors.delete(name) && !this.#peers.has(node)) this.#running?.handlers.onDown(node);
   }
 
   /** A peer that dials us is up: no need to wait for our own next attempt, or for silence on what its last run left behind. */
@@ -218,6 +255,11 @@ export class TcpTransport implements Transport {
     this.#said.set(about, line);
     this.#options.log?.(line);
   }
+}
+
+function closePair({ control, bulk }: Record<Channel, Outgoing>, reason: string): void {
+  control.close(reason);
+  bulk.close(reason);
 }
 
 function misdirected(from: NodeId, to: NodeId, self: NodeId): string {

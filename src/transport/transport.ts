@@ -2,6 +2,7 @@
  * Messages between nodes. Loses, delays and reorders as networks do; never alters a message and never delivers it
  * to another cluster. `tcp.ts` is the default; every implementation passes test/transport/contract.ts.
  */
+import type { ErrorCode } from '../errors.ts';
 import type { Message } from '../raft/core/message.ts';
 import type { BootId, Entry, EntryHash, LogIndex, NodeId, ReplicaId, Term } from '../raft/core/types.ts';
 
@@ -26,6 +27,10 @@ export interface Hello {
   readonly hardStateCounter: number;
   /** Base URL of its HTTP API, for status pages. */
   readonly http: string;
+  /** Where it listens for the others, `host:port`. */
+  readonly peer: string;
+  /** The members as it knows them and where they listen: what a node that knocks at one door learns of the others. */
+  readonly members: Readonly<Record<NodeId, string>>;
 }
 
 /** The founding record: who the cluster is, from its first moment (protocol B1). */
@@ -33,6 +38,20 @@ export interface Founding {
   readonly clusterId: string;
   readonly voters: readonly ReplicaId[];
 }
+
+/** What an operator asks for, in names of nodes; which incarnation of a node that is, the leader knows. */
+export interface MemberChange {
+  readonly kind: 'add' | 'remove';
+  readonly node: NodeId;
+  /** The voter whose place the added node takes once it has caught up. */
+  readonly replaces: NodeId | null;
+  /** The index of the configuration that the operator has seen; null: whichever is in force. */
+  readonly expected: LogIndex | null;
+}
+
+export type MemberChangeResult =
+  | { readonly outcome: 'begun'; readonly index: LogIndex }
+  | { readonly outcome: 'refused'; readonly code: ErrorCode; readonly sentence: string };
 
 /** Codes of the reasons for which a leader does not hand over. */
 export const handOverErrors = ['unavailable', 'not-ready', 'conflict'] as const;
@@ -43,13 +62,21 @@ export type PeerMessage =
   /** A block on its way to the leader of `term` (protocol C1). */
   | { readonly kind: 'forward'; readonly term: Term; readonly payload: Uint8Array }
   /** Bootstrap: a founded member gives the founding record to an empty one that it lists (protocol B1). */
-  | { readonly kind: 'found'; readonly founding: Founding }
+  | {
+      readonly kind: 'found';
+      readonly founding: Founding;
+      /** A replica that came later and is a member now, by this very incarnation; null where the founding itself lists it. */
+      readonly admits: ReplicaId | null;
+    }
   /** A committed entry is damaged at the sender: whoever holds the one with this hash sends it (protocol A4). */
   | { readonly kind: 'fetch'; readonly index: LogIndex; readonly hash: EntryHash }
   /** An entry that was asked for. Whoever asked believes its hashes alone. */
   | { readonly kind: 'fetched'; readonly entry: Entry }
   /** The entry that was asked for cannot be given here now: another node is asked without waiting. */
   | { readonly kind: 'lacking'; readonly index: LogIndex; readonly hash: EntryHash }
+  /** An operator wants the members changed, and this is not the leader (protocol G4). */
+  | { readonly kind: 'change-members'; readonly requestId: string; readonly change: MemberChange }
+  | { readonly kind: 'members-changed'; readonly requestId: string; readonly result: MemberChangeResult }
   /** An operator asked the sender for another leader, null: any. The leader hands over (thesis 3.10). */
   | { readonly kind: 'hand-over'; readonly id: string; readonly to: NodeId | null }
   /** Why it does not; that it did, everybody sees. */
@@ -75,7 +102,7 @@ export type Channel = 'control' | 'bulk';
 export interface TransportHandlers {
   /** null admits the peer; a sentence refuses it, is sent to it and logged on both sides. */
   admit(hello: Hello): string | null;
-  /** A peer's control connection is up (again). */
+  /** A peer's control connection is up (again); or a node that is not to be reached has come by itself. */
   onUp(hello: Hello): void;
   onDown(node: NodeId): void;
   onMessage(from: Hello, message: PeerMessage): void;
@@ -91,6 +118,8 @@ export interface Transport {
   start(hello: () => Hello, handlers: TransportHandlers): Promise<void>;
   /** Queues a message. False when it was dropped: no connection, or a full queue. Delivery is never promised. */
   send(to: NodeId, channel: Channel, message: PeerMessage): boolean;
+  /** From now on these are the others, with the `host:port` where they listen. */
+  reach(peers: ReadonlyMap<NodeId, string>): void;
   /** Our own hello changed in a way that matters (founded a cluster): open connections are opened again. */
   helloChanged(): void;
   close(): Promise<void>;

@@ -162,6 +162,42 @@ describe('GET /api/v1/traces/:traceId', () => {
   });
 });
 
+describe('/api/v1/cluster/members', () => {
+  const add = (body?: string): Promise<Response> =>
+    fetch(`${url}/api/v1/cluster/members`, { method: 'POST', ...(body === undefined ? {} : { body, headers: json }) });
+  const remove = (path: string): Promise<Response> =>
+    fetch(`${url}/api/v1/cluster/members/${path}`, { method: 'DELETE' });
+
+  test.each([
+    ['a node that never came', () => add('{"id":"n9"}'), 409, 'conflict', /^n9 has not come to the leader/],
+    ['a member', () => add('{"id":"n1"}'), 409, 'conflict', 'n1 is a member already'],
+    ['no id', () => add('{}'), 400, 'bad-request', 'id null is not the id of a node'],
+    ['a wrong id', () => add('{"id":"n 1"}'), 400, 'bad-request', 'id "n 1" is not the id of a node'],
+    ['a wrong one to replace', () => add('{"id":"n9","replaces":7}'), 400, 'bad-request', /^replaces 7 is not/],
+    [
+      'a wrong index',
+      () => add('{"id":"n9","configurationIndex":-1}'),
+      400,
+      'bad-request',
+      /^configurationIndex is not/,
+    ],
+    ['something else', () => add('{"id":"n9","voter":true}'), 400, 'bad-request', /^the body must be/],
+    ['a list', () => add('["n9"]'), 400, 'bad-request', /^the body must be/],
+    ['no body', () => add(), 400, 'bad-request', /^the body must be/],
+    ['the last voter, removed', () => remove('n1'), 409, 'conflict', /^n1 is the last voter/],
+    ['nobody, removed', () => remove('n9'), 409, 'conflict', 'n9 is no member'],
+    ['at another configuration', () => remove('n1?configurationIndex=5'), 409, 'conflict', /^the members were changed/],
+    ['at none', () => remove('n1?configurationIndex=x'), 400, 'bad-request', /^configurationIndex is not/],
+    ['a wrong id, removed', () => remove('n%201'), 400, 'bad-request', /is not the id of a node$/],
+  ])('%s', async (_, ask, status, code, message) => {
+    const answer = await ask();
+    expect([answer.status, await answer.json()]).toEqual([
+      status,
+      { error: { code, message: typeof message === 'string' ? message : expect.stringMatching(message) } },
+    ]);
+  });
+});
+
 describe('POST /api/v1/cluster/leader', () => {
   const ask = (body?: string): Promise<Response> =>
     fetch(`${url}/api/v1/cluster/leader`, { method: 'POST', ...(body === undefined ? {} : { body, headers: json }) });

@@ -26,6 +26,7 @@ export class OneNode {
         id: 'n1',
         data: directory,
         cluster: new Map([['n1', anyPort]]),
+        join: null,
         mode: 'cp',
         http: anyPort,
         grpc: anyPort,

@@ -189,7 +189,7 @@ describe('quorate trace get', () => {
 });
 
 describe('quorate cluster status', () => {
-  const member = { voter: true, connected: true, ready: true, recovering: false };
+  const member = { voter: true, learner: false, replaces: null, connected: true, ready: true, recovering: false };
   const [n1, n2, n3] = [
     {
       ...member,
@@ -234,6 +234,8 @@ describe('quorate cluster status', () => {
     commitIndex: 123,
     appliedIndex: 120,
     waiting: null,
+    joint: false,
+    applicants: [],
   };
 
   it('prints who leads and how far each member is', async () => {
@@ -249,6 +251,19 @@ n1  leader    ready          yes    h1:4319  http://h1:4318      120    123     
 n2  follower  recovering     yes    h2:4319  -                     9      9     40 ms
 n3  unknown   not connected  yes    h3:4319  -                     -      7  12000 ms
 `);
+  });
+
+  it('shows who is catching up, for whom, who waits to be added, and that a change is under way', async () => {
+    const learner = { ...n2, voter: false, learner: true };
+    const members = [n1, learner, { ...learner, id: 'n4', replaces: 'n3' }, { ...n3, voter: false }];
+    const body = { ...status, joint: true, members, applicants: [{ id: 'n9', peer: 'h9:4319' }] };
+    const { url } = await nodeAnswering({ status: 200, body });
+    const { stdout } = await run(['cluster', 'status', '--url', url]);
+    expect(stdout).toContain('as n1 sees it; a change of the members is under way\n');
+    expect(stdout).toMatch(/^n2 +follower +recovering +learner +h2:4319/m);
+    expect(stdout).toMatch(/^n4 +follower +recovering +learner for n3 +h2:4319/m);
+    expect(stdout).toMatch(/^n3 +unknown +not connected +no +h3:4319/m);
+    expect(stdout).toMatch(/\nn9 at h9:4319 waits to be added: quorate cluster add n9\n$/);
   });
 
   it('a follower does not know how far the others are: the leader is asked', async () => {
@@ -312,6 +327,35 @@ describe('quorate cluster transfer', () => {
   });
 });
 
+describe('quorate cluster add, replace and remove', () => {
+  const settled = { configurationIndex: 9, voters: ['n1', 'n2', 'n3'], learners: ['n4'] };
+
+  it.each([
+    [['add', 'n4'], 'POST', '/api/v1/cluster/members', ['{"id":"n4"}'], 'n4 was added'],
+    [
+      ['replace', 'n3', 'n4'],
+      'POST',
+      '/api/v1/cluster/members',
+      ['{"id":"n4","replaces":"n3"}'],
+      'n4 was added and takes the place of n3',
+    ],
+    [['remove', 'n4'], 'DELETE', '/api/v1/cluster/members/n4', [], 'n4 was removed'],
+  ])('%j', async (args, method, path, sent, said) => {
+    const { url, asked, bodies } = await nodeAnswering({ status: 200, body: settled });
+    const { code, stdout, stderr } = await run(['cluster', ...args, '--url', url]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toBe(`${said}; voters: n1, n2, n3, catching up: n4\n`);
+    expect([asked[0]?.method, asked[0]?.url, bodies]).toEqual([method, path, sent]);
+  });
+
+  it('a refusal is one sentence', async () => {
+    const body = { error: { code: 'conflict', message: 'n4 is no member' } };
+    const { url } = await nodeAnswering({ status: 409, body });
+    const { code, stderr } = await run(['cluster', 'remove', 'n4', '--url', url]);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: `${url} answered 409: n4 is no member\n` });
+  });
+});
+
 describe('a mistake on the command line is one sentence and exit code 1', () => {
   it.each([
     [[], /^Say what to do: quorate start, trace get or cluster status; --help tells more\.\n$/],
@@ -320,7 +364,8 @@ describe('a mistake on the command line is one sentence and exit code 1', () => 
     [['start', '--id', 'n1', '--joni', 'x'], /^--joni is not a setting; [^\n]*\n$/],
     [['start', '--id', 'n1', '--data', 'x', '--cluster', 'n2=h:1'], /^--id: "n1" is not in --cluster, which has n2\n$/],
     [['start', '--id'], /^--id: "" is not a node id: [^\n]*\n$/],
-    [['cluster'], /^Say what to do with the cluster: quorate cluster status or transfer\.\n$/],
+    [['cluster'], /^Say what to do with the cluster: quorate cluster status, transfer, add, replace or remove\.\n$/],
+    [['cluster', 'add'], /^Not enough non-option arguments: got 0, need at least 1\n$/],
     [['cluster', 'transfer', '--to', 'n 2'], /^--to: "n 2" is not a node id: [^\n]*\n$/],
     [['cluster', 'status', '--format', 'json'], /^--format is not a setting; known are --url\n$/],
   ])('%j', async (args, sentence) => {

@@ -1,12 +1,6 @@
 import { expect, it, describe } from 'vitest';
-import {
-  clientSettings,
-  formatAddress,
-  limitFlag,
-  nodeSettings,
-  readClientSettings,
-  readNodeConfig,
-} from '../../src/config.ts';
+import { clientSettings, limitFlag, nodeSettings, readClientSettings, readNodeConfig } from '../../src/config.ts';
+import { formatAddress } from '../../src/platform/pipe.ts';
 import { limits, settableLimits } from '../../src/limits.ts';
 import type { NodeConfig } from '../../src/config.ts';
 import { environmentName, nearestName } from '../../src/settings.ts';
@@ -62,6 +56,34 @@ describe('where a setting comes from', () => {
     const { http } = config({ flags: { ...complete, http: '[::1]:4318' } });
     expect(http).toEqual({ host: '::1', port: 4318 });
     expect(formatAddress(http)).toBe('[::1]:4318');
+  });
+});
+
+describe('a node that joins', () => {
+  const { cluster: _, ...alone } = complete;
+  const joining = { ...alone, join: '10.0.0.1:4319', peer: '10.0.0.4:4319' };
+
+  it('names a member and itself instead of all members', () => {
+    const { cluster: members, join, peer } = config({ flags: joining });
+    expect({ members, join, peer }).toEqual({
+      members: new Map(),
+      join: { host: '10.0.0.1', port: 4319 },
+      peer: { host: '10.0.0.4', port: 4319 },
+    });
+    expect(config({ flags: complete }).join).toBeNull();
+  });
+
+  it.each([
+    [
+      'neither',
+      alone,
+      '--cluster is missing: give --cluster ID=HOST:PORT,... to every node of a new cluster, or --join',
+    ],
+    ['both', { ...complete, join: '10.0.0.1:4319' }, '--cluster and --join are both given'],
+    ['no address of its own', { ...alone, join: '10.0.0.1:4319' }, '--peer is missing: with --join, say'],
+    ['no address of a member', { ...joining, join: 'n1' }, '--join: "n1" is not HOST:PORT'],
+  ])('%s', (_title, flags, sentence) => {
+    expect(mistake({ flags })).toContain(sentence);
   });
 });
 

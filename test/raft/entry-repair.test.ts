@@ -1,5 +1,6 @@
 /** Damaged entries of one log, and the other nodes as a list of questions and whatever the test answers. */
 import { describe, expect, test } from 'vitest';
+import { votersOnly } from '../../src/raft/core/configuration.ts';
 import { limits } from '../../src/limits.ts';
 import { silentLogger } from '../../src/logger.ts';
 import {
@@ -46,7 +47,7 @@ class Stage {
     const log = await machine.tell(async () => {
       const keyValue = await machine.platform.disk.openKeyValue('log');
       const written = await BlockLog.open({ keyValue });
-      await written.found({ clusterId: 'c1', configuration: { voters: [asReplicaId('n1#a')] } });
+      await written.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]) });
       written.stage({ sequence: 1, truncateFrom: null, entries: this.entries });
       await written.flush();
       return BlockLog.open({ keyValue, cacheBytesMax: 0 });

@@ -81,6 +81,8 @@ export class Harness {
         return this.#each(names[0], (replica) => replica.persistLog(names[1] === 'one' ? 1 : undefined));
       case 'propose':
         return this.#propose(this.#replica(names[0]), names.slice(1));
+      case 'change':
+        return this.#change(this.#replica(names[0]), names.slice(1), settings);
       case 'transfer':
         return this.#transfer(this.#replica(names[0]), asReplicaId(names[1] ?? ''));
       case 'read':
@@ -126,6 +128,8 @@ export class Harness {
       appendEntriesMax: number('append-entries', defaultOptions.appendEntriesMax),
     };
     for (const id of voters) this.#replicas.set(id, new Replica(id, voters, diskFrom(settings), options));
+    const spares = Array.from({ length: number('spares', 0) }, (_, at) => asReplicaId(`${count + at + 1}`));
+    for (const id of spares) this.#replicas.set(id, new Replica(id, voters, diskOf({}), options));
   }
 
   /** Replaces what a replica found on its disk, before anything happened. */
@@ -258,6 +262,21 @@ export class Harness {
     this.#watch(replica, () => {
       const result = replica.propose(...payloads);
       if (result !== 'appended') this.#lines.push(`${replica.id}: ${result}`);
+    });
+  }
+
+  #change(replica: Replica, [kind, name]: readonly string[], settings: ReadonlyMap<string, string>): void {
+    const other = asReplicaId(name ?? '');
+    const replaced = settings.get('replaces');
+    const expected = settings.get('expecting');
+    const replaces = replaced === undefined ? null : asReplicaId(replaced);
+    this.#watch(replica, () => {
+      const result = replica.change(
+        kind === 'add' ? { kind, replica: other, replaces, addresses: {} } : { kind: 'remove', replica: other },
+        expected === undefined ? null : asIndex(Number(expected)),
+      );
+      if (result.outcome !== 'appended')
+        this.#lines.push(`${replica.id}: ${result.outcome === 'refused' ? result.why : result.outcome}`);
     });
   }
 

@@ -2,7 +2,7 @@
 import type { Message } from '../../src/raft/core/message.ts';
 import type { LogWrite } from '../../src/raft/core/log.ts';
 import type { Entry, LogIndex, Term } from '../../src/raft/core/types.ts';
-import { type Replica, tailOf, textOf } from './replica.ts';
+import { membersText, type Replica, tailOf, textOf } from './replica.ts';
 
 export const position = (at: { readonly index: LogIndex; readonly term: Term }): string => `${at.index}@${at.term}`;
 
@@ -67,6 +67,7 @@ export function summary(replica: Replica): Map<string, string> {
   fields.set('last', position(raft.last));
   fields.set('durable', `${raft.durable}`);
   fields.set('commit', `${raft.commit}`);
+  if (raft.configuration.index > 0) fields.set('members', membersText(raft.configuration.configuration));
   if (raft.transferTarget !== null) fields.set('transfer', raft.transferTarget);
   if (raft.lostPromise !== null) fields.set('recovering', position(raft.lostPromise));
   return fields;
@@ -74,7 +75,9 @@ export function summary(replica: Replica): Map<string, string> {
 
 export function stateText(replica: Replica): string[] {
   if (!replica.running) return [`${replica.id} down, disk last=${position(tailOf(replica.disk.entries))}`];
-  const fields = [...summary(replica)].map(([name, value]) => (name === 'role' ? value : `${name}=${value}`));
+  const fields = [...summary(replica)].map(([name, value]) =>
+    name === 'role' ? value : `${name}=${value.includes(' ') ? `(${value})` : value}`,
+  );
   const lines = [`${replica.id} ${fields.join(' ')}`];
   for (const [peer, progress] of replica.raft.progress ?? []) {
     const { state, match, next, inflightMessages, session, paused } = progress;

@@ -1,6 +1,7 @@
 /** The small pure parts of the core against naive versions of themselves. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { votersOnly } from '../../src/raft/core/configuration.ts';
 import { RaftLog } from '../../src/raft/core/log.ts';
 import { countVotes, majority, reachedByMajority } from '../../src/raft/core/quorum.ts';
 import { asIndex, asTerm, emptyLog, type Entry, type LogPosition } from '../../src/raft/core/types.ts';
@@ -64,6 +65,8 @@ const open = (entries: readonly Entry[], base: LogPosition = emptyLog, commit = 
     last: entries.length === 0 ? base : tailOf(entries),
     runs: runsOf(entries),
     commit: asIndex(commit),
+    configurations: [{ index: base.index, configuration: votersOnly([]) }],
+    configurationIn: () => votersOnly([]),
   });
 
 describe('log', () => {

@@ -4,10 +4,11 @@
  * It does what a driver does around the core: fills appends from its log, counts which ballot each message depends on,
  * keeps term, vote, promised tail and entries across a crash (protocol A1, A2). It does nothing on its own.
  */
+import { type ConfigurationChange, votersOnly } from '../../src/raft/core/configuration.ts';
 import type { Message } from '../../src/raft/core/message.ts';
 import type { Window } from '../../src/raft/core/progress.ts';
 import { RaftLog, type LogWrite, type TermRun } from '../../src/raft/core/log.ts';
-import type { Proposal, ProposeResult, TransferResult } from '../../src/raft/core/options.ts';
+import type { ChangeResult, Proposal, ProposeResult, TransferResult } from '../../src/raft/core/options.ts';
 import { Raft } from '../../src/raft/core/raft.ts';
 import {
   asBootId,
@@ -15,6 +16,8 @@ import {
   asIndex,
   asTerm,
   type Ballot,
+  type Configuration,
+  type ConfigurationAt,
   emptyLog,
   type Entry,
   type EntryHash,
@@ -23,6 +26,7 @@ import {
   type ReplicaId,
   zeroHash,
 } from '../../src/raft/core/types.ts';
+import { decodeConfiguration, encodeConfiguration } from '../../src/store/configuration-record.ts';
 
 /** What survives a crash. Entry i stands at place i - 1. */
 export interface Disk {
@@ -86,7 +90,21 @@ const block = (text: string): Proposal => ({
   payloadHash: testHash(text),
 });
 
-export const textOf = (entry: Entry): string => (entry.kind === 'noop' ? 'noop' : decoder.decode(entry.payload));
+/** `1 2 3`, with its learners `1 2 3 +4`, of which one replaces `1 2 3 +4(for 3)`; joint `1 2 4 | 1 2 3`. */
+export function membersText({ voters, outgoing, learners }: Configuration): string {
+  const waiting = learners.map(
+    ({ replica, replaces }) => ` +${replica}${replaces === null ? '' : `(for ${replaces})`}`,
+  );
+  const half = outgoing.length === 0 ? '' : ` | ${outgoing.join(' ')}`;
+  return `${voters.join(' ')}${waiting.join('')}${half}`;
+}
+
+export function textOf({ kind, payload }: Entry): string {
+  if (kind === 'noop') return 'noop';
+  return kind === 'configuration'
+    ? `members ${membersText(decodeConfiguration(payload).configuration)}`
+    : decoder.decode(payload);
+}
 
 /** A log with these terms; the payload of an entry is its position, so equal positions are equal entries. */
 export function logOfTerms(terms: readonly number[]): Entry[] {
@@ -195,6 +213,11 @@ export class Replica {
     this.#drain();
     return result;
   }
+  change(change: ConfigurationChange, expected: LogIndex | null): ChangeResult {
+    const result = this.raft.changeConfiguration(change, expected ?? this.raft.configuration.index);
+    this.#drain();
+    return result;
+  }
   read(requestId: string): void {
     this.raft.readIndex(requestId);
     this.#drain();
@@ -274,14 +297,22 @@ export class Replica {
       ...this.#options,
       self: this.id,
       boot: asBootId(`${this.id}.${this.#boots}`),
-      configuration: { voters: this.voters },
       ballot,
-      log: { base: emptyLog, last: tailOf(entries), runs: runsOf(entries), commit },
+      log: {
+        base: emptyLog,
+        last: tailOf(entries),
+        runs: runsOf(entries),
+        commit,
+        configurations: configurationsIn(this.voters, entries),
+      },
+      membersMax: 7,
       lostPromise: kept ? null : promise,
       nowMs: () => 0,
       lastEntryTimeMs: 0,
       seal,
-      emptyPayloadHash: testHash(''),
+      encodeConfiguration,
+      decodeConfiguration: (payload) => decodeConfiguration(payload).configuration,
+      payloadHashOf: (payload) => testHash(decoder.decode(payload)),
     });
     this.#drain();
   }
@@ -309,6 +340,13 @@ export class Replica {
     const { lastIndex, ...append } = message;
     return { ...append, entries: this.entries.slice(message.previousIndex, lastIndex) };
   }
+}
+
+function configurationsIn(voters: readonly ReplicaId[], entries: readonly Entry[]): ConfigurationAt[] {
+  const logged = entries
+    .filter(({ kind }) => kind === 'configuration')
+    .map(({ index, payload }) => ({ index, configuration: decodeConfiguration(payload).configuration }));
+  return [{ index: emptyLog.index, configuration: votersOnly(voters) }, ...logged];
 }
 
 function applyWrite(entries: Entry[], write: LogWrite): void {

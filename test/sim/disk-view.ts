@@ -1,6 +1,7 @@
 /** What would be left on one simulated disk if its machine lost power now: read from the platter, not from the code under test. */
-import { asIndex, type LogIndex } from '../../src/raft/core/types.ts';
+import { asIndex, type Configuration, type LogIndex } from '../../src/raft/core/types.ts';
 import { decodeEntry } from '../../src/store/entry.ts';
+import { decodeConfiguration } from '../../src/store/configuration-record.ts';
 import { type HardState, hardStateSlots, readHardState } from '../../src/store/hard-state.ts';
 import { entriesEnd, entryKey, indexOfKey } from '../../src/store/log-keys.ts';
 import type { SimDiskState } from './platform/disk-state.ts';
@@ -14,6 +15,9 @@ export interface EntryOnDisk {
   readonly term: number;
   /** Of its record. */
   readonly bytes: number;
+  readonly configuration: Configuration | null;
+  /** The index of the configuration before it; null for other entries. */
+  readonly previousConfiguration: LogIndex | null;
 }
 
 type Newest = { readonly state: HardState; readonly counter: number };
@@ -119,8 +123,10 @@ function indexOf(key: ByteKey): LogIndex | null {
 
 function decoded(index: LogIndex, record: Uint8Array): EntryOnDisk | null {
   try {
-    const { hash, previousHash, term } = decodeEntry(record, index);
-    return { index, hash, previousHash, term, bytes: record.length };
+    const { hash, previousHash, term, kind, payload } = decodeEntry(record, index);
+    const logged = kind === 'configuration' ? decodeConfiguration(payload) : null;
+    const { configuration = null, previous: previousConfiguration = null } = logged ?? {};
+    return { index, hash, previousHash, term, bytes: record.length, configuration, previousConfiguration };
   } catch {
     return null;
   }

@@ -24,8 +24,8 @@ export interface NetworkFaults {
 export const noFaults: NetworkFaults = { lossPpm: 0, duplicatePpm: 0, garblePpm: 0, delayMaxMs: 4 };
 
 export interface SimLinks {
-  /** The transport of one boot of a node. */
-  transport(node: NodeId, process: SimProcess, random: SimRandom): Transport;
+  /** The transport of one boot of a node; `door` is whom it asks where the others are, when it does not know. */
+  transport(node: NodeId, process: SimProcess, random: SimRandom, door: NodeId | null): Transport;
   /** From now on `what` does not get from one to the other. */
   cut(from: NodeId, to: NodeId, what?: Cut): void;
   /** Ends all cuts. */
@@ -76,6 +76,10 @@ export class WatchedTransport implements Transport {
     const sent = this.#inner.send(to, channel, message);
     this.#process.boundary('after a message');
     return sent;
+  }
+
+  reach(peers: ReadonlyMap<NodeId, string>): void {
+    this.#inner.reach(peers);
   }
 
   helloChanged(): void {

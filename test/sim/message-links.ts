@@ -221,6 +221,9 @@ export class MessageTransport implements Transport {
     return true;
   }
 
+  /** Whoever runs is reached here; what comes of it, `admit` decides. */
+  reach(): void {}
+
   deliver(sender: Hello, message: PeerMessage): void {
     this.#host.whenRunning(() => {
       if (this.open) this.#handlers?.onMessage(sender, message);

@@ -3,6 +3,7 @@
  * be done again without some of them: that is how a failing seed is made small.
  */
 import type { NodeId } from '../../src/raft/core/types.ts';
+import type { Configurations } from './configurations.ts';
 import type { FaultAtlas } from './fault-atlas.ts';
 import type { Fault, FaultContext } from './faults/context.ts';
 import { bringReplacedBack } from './faults/damage.ts';
@@ -20,6 +21,8 @@ export interface NemesisOptions {
   readonly scheduler: SimScheduler;
   readonly random: SimRandom;
   readonly atlas: FaultAtlas;
+  readonly configurations: Configurations;
+  readonly voters: () => readonly SimNode[];
   readonly committed: () => number;
   readonly counterHeard: (node: SimNode) => number;
   readonly broken: (sentence: string) => void;
@@ -86,7 +89,8 @@ export class Nemesis {
   }
 
   #bring({ name, bring }: Fault, number: string, random: SimRandom): void {
-    const { nodes, links, scheduler, atlas, committed, counterHeard, broken, only, note } = this.#options;
+    const { nodes, links, scheduler, atlas, configurations, voters } = this.#options;
+    const { committed, counterHeard, broken, only, note } = this.#options;
     if (only?.has(number) === false) return;
     this.#numbers.push(number);
     let counted = false;
@@ -95,6 +99,8 @@ export class Nemesis {
       links,
       scheduler,
       atlas,
+      configurations,
+      voters,
       random,
       committed,
       counterHeard,
@@ -124,15 +130,18 @@ export class Nemesis {
 
   /**
    * Faults end for a random majority, which must now get on alone: the others stay dead, paused or behind a cut. Whoever lost
-   * something counts as absent, or the majority may lack what only the absent have. Gives the nodes that are well.
+   * something counts as absent, or the majority may lack what only the absent have. Gives the nodes that are well, and whether
+   * those are all.
    */
-  healMajority(): readonly SimNode[] {
-    const { nodes, links, atlas, random, note } = this.#options;
+  healMajority(): { readonly well: readonly SimNode[]; readonly everyone: boolean } {
+    const { nodes, links, atlas, random, note, voters } = this.#options;
     this.#endFaults();
     const hurt = new Set([...atlas.damaged, ...atlas.lost]);
-    const absences = atlas.minority - hurt.size;
-    const candidates = random.shuffle(nodes.filter(({ id }) => !hurt.has(id)));
-    const absent = candidates.slice(0, Math.max(0, random.below(absences + 1)));
+    const absences = random.below(3);
+    const absent: SimNode[] = [];
+    for (const node of random.shuffle(voters().filter(({ id }) => !hurt.has(id)))) {
+      if (absent.length < absences && atlas.mayHurt([...absent, node])) absent.push(node);
+    }
     for (const node of absent) {
       this.#absent.add(node.id);
       const how = random.pick<Absence>(['dead', 'paused', 'cut off', 'mute', 'deaf']);
@@ -146,17 +155,24 @@ export class Nemesis {
           else links.cut(other.id, node.id);
     }
     for (const node of nodes) if (!this.#absent.has(node.id)) this.#heal(node);
-    return nodes.filter(({ id }) => !this.#absent.has(id) && !atlas.lost.has(id));
+    const well = nodes.filter(({ id }) => !this.#absent.has(id) && !atlas.lost.has(id));
+    return { well, everyone: absent.length === 0 && atlas.lost.size === 0 };
   }
 
-  /** The rest is well too. Gives every node that is still the voter it was. */
-  healAll(): readonly SimNode[] {
+  /** The rest is well too; who was told to stay away comes back with an empty disk, as the sentence said. */
+  healAll(): void {
     const { nodes, atlas, note } = this.#options;
     this.#endFaults();
     this.#absent.clear();
     note('all is well', []);
-    for (const node of nodes) this.#heal(node);
-    return nodes.filter(({ id }) => !atlas.lost.has(id));
+    for (const node of nodes) {
+      if (atlas.barred.delete(node.id)) {
+        node.crash('process');
+        atlas.lose(node);
+        node.disk.wipe();
+      }
+      this.#heal(node);
+    }
   }
 
   #endFaults(): void {

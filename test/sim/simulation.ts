@@ -4,9 +4,10 @@
  * acknowledged span.
  */
 import type { Logger } from '../../src/logger.ts';
-import { asNodeId, type NodeId } from '../../src/raft/core/types.ts';
+import { asNodeId, type NodeId, nodeIdOf, replicaIdOf } from '../../src/raft/core/types.ts';
 import type { PeerMessage } from '../../src/transport/transport.ts';
 import { checkHistory, HistoryRecorder } from '../support/history.ts';
+import { Configurations } from './configurations.ts';
 import { FaultAtlas } from './fault-atlas.ts';
 import { Journal, type TimedEvent } from './journal.ts';
 import type { SimLinks } from './links.ts';
@@ -64,6 +65,9 @@ export const coverageMarks = [
   'full disk',
   'paged read',
   'split export',
+  'joint change',
+  'promotion',
+  'replacement',
   'TCP transport',
   'majority alone',
 ] as const;
@@ -116,6 +120,7 @@ class Simulation {
   readonly #scheduler = new SimScheduler();
   readonly #journal: Journal;
   readonly #marks = new Set<CoverageMark>();
+  readonly #configurations: Configurations;
   readonly #atlas: FaultAtlas;
   readonly #nodes: SimNode[] = [];
   readonly #witness: Witness;
@@ -138,14 +143,18 @@ class Simulation {
     const nowMs = (): number => scheduler.nowMs;
     this.#journal = new Journal({ nowMs, trace: options.trace, keep: options.keepEvents === true });
     const size = options.nodes ?? (this.#random.chance(0.3) ? 5 : 3);
-    const members = Array.from({ length: size }, (_, n) => asNodeId(`n${n + 1}`));
-    const links = this.#newLinks(members);
-    for (const id of members) this.#nodes.push(this.#newNode(id, members, links));
-    this.#atlas = new FaultAtlas(this.#nodes);
+    const spares = size < 5 ? 1 + this.#random.below(2) : this.#random.below(2);
+    const ids = Array.from({ length: size + spares }, (_, n) => asNodeId(`n${n + 1}`));
+    const members = ids.slice(0, size);
+    const links = this.#newLinks(ids);
+    for (const id of ids) this.#nodes.push(this.#newNode(id, members.includes(id) ? members : [], links));
+    this.#configurations = new Configurations(members);
+    this.#atlas = new FaultAtlas(this.#nodes, this.#configurations);
     this.#witness = new Witness({
       disks: new Map(this.#nodes.map((node) => [node.id, node.view])),
       damaged: this.#atlas.damaged,
       lost: this.#atlas.lost,
+      configurations: this.#configurations,
       holes: this.#atlas.holes,
     });
     this.#nemesis = new Nemesis({
@@ -154,6 +163,8 @@ class Simulation {
       scheduler,
       random: this.#random.fork('nemesis'),
       atlas: this.#atlas,
+      configurations: this.#configurations,
+      voters: () => this.#voters,
       committed: () => this.#witness.highestCommitted,
       counterHeard: (node) => this.#counterHeard(node),
       broken: (sentence) => (this.#failure ??= new Violation(sentence)),
@@ -168,11 +179,31 @@ class Simulation {
       scheduler,
       random: this.#random.fork('workload'),
       history: this.#history,
-      stores: () => targetsOf(this.#nodes),
+      stores: () => targetsOf(this.#nodes.filter((node) => this.#mayServe(node))),
       broken: (sentence) => (this.#failure ??= new Violation(sentence)),
       acknowledged: (spanIds, node) => this.#guard(() => this.#witness.acknowledged(spanIds, node)),
       note: (operation) => this.#journal.add({ kind: 'client', ...operation }),
     });
+  }
+
+  /** Whoever may be a voter, as far as anybody knows. */
+  #mayServe(node: SimNode): boolean {
+    return node.store?.replicaStatus != null || this.#atlas.counts(node);
+  }
+
+  get #voters(): readonly SimNode[] {
+    const { newest } = this.#configurations;
+    if (newest === null) return this.#nodes.filter((node) => this.#atlas.counts(node));
+    return this.#nodes.filter(({ id }) => newest.voters.some((voter) => nodeIdOf(voter) === id));
+  }
+
+  /** Who is, or becomes by itself, a voter. */
+  get #members(): readonly SimNode[] {
+    const { newest } = this.#configurations;
+    const learners = new Set(newest?.learners.map(({ replica }) => replica));
+    const isLearner = ({ id, view }: SimNode): boolean =>
+      learners.has(replicaIdOf(id, view.hardState()?.incarnation ?? ''));
+    return this.#nodes.filter((node) => this.#voters.includes(node) || isLearner(node));
   }
 
   #newLinks(members: readonly NodeId[]): SimLinks {
@@ -200,7 +231,10 @@ class Simulation {
           this.#heard(from, to, message);
           this.#journal.add({ kind: 'message', from, to, name: nameOf(message), sentMs });
         },
-        written: (entry) => this.#guard(() => this.#witness.written(entry)),
+        written: (entry) => {
+          this.#configurations.written(entry);
+          this.#guard(() => this.#witness.written(entry));
+        },
         committed: (node, boot, entry) => this.#guard(() => this.#witness.applied(node, boot, entry)),
         failed: (node, error) => this.#stopped(node, error),
       },
@@ -223,15 +257,11 @@ class Simulation {
       this.#nemesis.start();
       await this.#advance(this.#options.faultMs ?? defaultFaultMs);
       this.#workload.stop();
-      const majority = this.#nemesis.healMajority();
-      const everyone = majority.length === this.#nodes.length - this.#atlas.lost.size;
-      await this.#converge(
-        majority,
-        everyone,
-        `${majority.map(({ id }) => id).join(' ')} are ready and equal by themselves`,
-      );
-      const all = this.#nemesis.healAll();
-      if (!everyone) await this.#converge(all, true, 'all nodes are ready and equal');
+      const { well, everyone } = this.#nemesis.healMajority();
+      const names = well.map(({ id }) => id).join(' ');
+      await this.#converge((node) => well.includes(node), everyone, `${names} are ready and equal by themselves`);
+      this.#nemesis.healAll();
+      if (!everyone) await this.#converge(() => true, true, 'all members are ready and equal');
       this.#checkHistory();
     } catch (error) {
       throw this.#explain(error);
@@ -248,6 +278,9 @@ class Simulation {
       ['full disk', this.#nodes.some(({ disk }) => disk.metFull)],
       ['paged read', pagedReads > 0],
       ['split export', splitExports > 0],
+      ['joint change', this.#configurations.sawJoint],
+      ['promotion', this.#configurations.sawPromotion],
+      ['replacement', this.#configurations.sawReplacement],
     ];
     for (const [mark, reached] of marks) if (reached) this.#marks.add(mark);
     return {
@@ -266,18 +299,20 @@ class Simulation {
   }
 
   /**
-   * `nodes` become ready and equal, take a write each, and have all that was ever acknowledged. They are equal, so one of a
-   * majority speaks for it; at the end all are asked.
+   * The members that are `there` become ready and equal, take a write each, and have all that was ever acknowledged. They are
+   * equal, so one of a majority speaks for it; at the end all are asked.
    */
-  async #converge(nodes: readonly SimNode[], everyone: boolean, what: string): Promise<void> {
+  async #converge(there: (node: SimNode) => boolean, everyone: boolean, what: string): Promise<void> {
     if (!everyone) this.#marks.add('majority alone');
+    const members = (): readonly SimNode[] => this.#members.filter(there);
     const equal = (): boolean =>
-      nodes.every(({ store }) => store?.ready === true) &&
-      new Set(nodes.map(({ store }) => store?.replicaStatus?.applied)).size === 1;
+      members().every(({ store }) => store?.ready === true) &&
+      new Set(members().map(({ store }) => store?.replicaStatus?.applied)).size === 1;
     await this.#until(convergeWithinMs, what, equal);
+    const nodes = members();
     for (const target of targetsOf(nodes)) {
       const written = this.#workload.write('at last', target, this.#workload.request());
-      if (!(await this.#scheduler.complete(written)))
+      if (!(await this.#scheduler.complete(written)) && this.#isMember(target))
         throw new Violation(`L1: ${target.id} takes no write though all is well`);
     }
     const readers = targetsOf(everyone ? nodes : [this.#random.pick(nodes)]);
@@ -285,6 +320,11 @@ class Simulation {
       for (const trace of this.#workload.traces) await this.#readAtLast(target, trace);
     }
     this.#checkGuards();
+  }
+
+  /** Still: a change that was asked for before may have taken it out meanwhile. */
+  #isMember({ id }: Target): boolean {
+    return this.#members.some((node) => node.id === id);
   }
 
   #checkHistory(): void {
@@ -298,6 +338,7 @@ class Simulation {
       if (await this.#scheduler.complete(this.#workload.read('at last', target, trace))) return;
       await this.#advance(100);
     }
+    if (!this.#isMember(target)) return;
     throw new Violation(`L1: ${target.id} cannot read trace ${trace} though all is well`);
   }
 
@@ -350,8 +391,9 @@ class Simulation {
       this.#journal.add({ kind: 'state', node: id, state, term: status?.term ?? 0 });
     }
     if (boot == null || status == null) return;
-    if (this.#atlas.lost.has(id) && !this.#atlas.barred.has(id))
-      throw new Violation(`I3: ${id} lost all that it had promised, and takes part again`);
+    const replica = replicaIdOf(id, node.view.hardState()?.incarnation ?? '');
+    if (this.#atlas.goneReplicas.has(replica))
+      throw new Violation(`I3: ${id} lost all that it had promised, and takes part again as ${replica}`);
     this.#witness.status(id, boot.name, status, boot.process);
     if (status.lostPromise !== null) this.#marks.add('recovering voter');
     else if (status.applied >= this.#witness.highestCommitted)
@@ -371,7 +413,7 @@ class Simulation {
   }
 
   #counterHeard(node: SimNode): number {
-    const others = this.#nodes.filter((other) => other !== node);
+    const others = this.#voters.filter((other) => other !== node);
     return Math.min(...others.map(({ boot }) => this.#counters.get(boot?.name ?? '')?.get(node.id) ?? 0));
   }
 

@@ -31,11 +31,11 @@ export class TcpLinks implements SimLinks {
     this.disturb({});
   }
 
-  transport(node: NodeId, process: SimProcess, random: SimRandom): Transport {
+  transport(node: NodeId, process: SimProcess, random: SimRandom, door: NodeId | null): Transport {
     return new TcpTransport({
       self: node,
+      ...(door === null ? {} : { door: { host: door, port } }),
       listen: { host: node, port },
-      peers: new Map(this.#members.map((member) => [member, { host: member, port }])),
       network: this.#pipes.view(node, process),
       clock: new SimClock(process, this.#skew(node)),
       random,

@@ -3,19 +3,23 @@
  * leaves, every entry as it is applied and every node's status, and looks at the disks themselves: it believes nothing that
  * the code under test says about durability.
  */
+import { halvesOf } from '../../src/raft/core/configuration.ts';
 import {
   asIndex,
+  type Configuration,
   type Entry,
   type LogIndex,
   type NodeId,
   nodeIdOf,
   type ReplicaId,
+  replicaIdOf,
 } from '../../src/raft/core/types.ts';
 import { limits } from '../../src/limits.ts';
 import type { ReplicaStatus } from '../../src/raft/replica.ts';
 import { blockIdOf } from '../../src/store/block.ts';
 import type { HardState } from '../../src/store/hard-state.ts';
 import type { Hello, PeerMessage } from '../../src/transport/transport.ts';
+import type { Configurations } from './configurations.ts';
 import type { DiskView, EntryOnDisk } from './disk-view.ts';
 import type { SimProcess } from './platform/process.ts';
 
@@ -29,6 +33,7 @@ export class Witness {
   readonly #damaged: ReadonlySet<NodeId>;
   /** Nodes that are no longer the voters they were. */
   readonly #lost: ReadonlySet<NodeId>;
+  readonly #configurations: Configurations;
   /** Old entries that were damaged on purpose, as `node index`. */
   readonly #holes: ReadonlySet<string>;
   readonly #leaders = new Map<number, ReplicaId>();
@@ -36,8 +41,8 @@ export class Witness {
   readonly #committed = new Map<LogIndex, { readonly hash: string; readonly term: number }>();
   readonly #applied = new Map<string, LogIndex>();
   readonly #terms = new Map<string, number>();
-  readonly #persistedCommits = new Map<NodeId, LogIndex>();
-  readonly #persisted = new Map<NodeId, HardState>();
+  readonly #persistedCommits = new Map<ReplicaId, LogIndex>();
+  readonly #persisted = new Map<ReplicaId, HardState>();
   /** Hash and predecessor of every entry that was ever durable, by index and term. */
   readonly #written = new Map<string, EntryOnDisk>();
   /** The end of the log that a candidate asked for votes with. */
@@ -63,11 +68,13 @@ export class Witness {
     disks: ReadonlyMap<NodeId, DiskView>;
     damaged: ReadonlySet<NodeId>;
     lost: ReadonlySet<NodeId>;
+    configurations: Configurations;
     holes: ReadonlySet<string>;
   }) {
     this.#disks = options.disks;
     this.#damaged = options.damaged;
     this.#lost = options.lost;
+    this.#configurations = options.configurations;
     this.#holes = options.holes;
   }
 
@@ -84,6 +91,29 @@ export class Witness {
     demand(
       known === undefined || (known.hash === entry.hash && known.previousHash === entry.previousHash),
       `S8: two disks hold different entries ${position}`,
+    );
+    if (known === undefined && entry.configuration !== null) this.#promotion(entry, entry.configuration);
+  }
+
+  /** Whoever begins to vote holds the log up to the configuration before, at the least (thesis 4.2.1, protocol G4). */
+  #promotion({ index, previousConfiguration }: EntryOnDisk, { voters, outgoing }: Configuration): void {
+    if (outgoing.length === 0 || previousConfiguration === null || previousConfiguration === 0) return;
+    for (const voter of voters.filter((replica) => !outgoing.includes(replica))) {
+      const node = nodeIdOf(voter);
+      demand(
+        this.#damaged.has(node) || this.#disks.get(node)?.entry(previousConfiguration) != null,
+        `M2: entry ${index} makes ${voter} a voter, which does not even hold entry ${previousConfiguration}`,
+      );
+    }
+  }
+
+  /** What a replica takes for the configuration in force stands in its log, or was committed (protocol G4). */
+  #configurationInForce(id: NodeId, { configuration: { index, configuration } }: ReplicaStatus): void {
+    const held = this.#disks.get(id)?.entry(index);
+    if (held == null || this.#configurations.isCommitted(index)) return;
+    demand(
+      JSON.stringify(held.configuration?.voters) === JSON.stringify(configuration.voters),
+      `M1: ${id} goes by the configuration of entry ${index}, but another entry stands there`,
     );
   }
 
@@ -207,16 +237,39 @@ export class Witness {
     if (entry.kind === 'block') this.#blocks.push(Buffer.from(entry.payload));
     demand(entry.timeMs >= this.#lastTimeMs, `S9: the time of entry ${index} is before that of the entry before it`);
     this.#lastTimeMs = entry.timeMs;
-    const holders = [...this.#disks].filter(([id, disk]) => this.#damaged.has(id) || disk.entry(index)?.hash === hash);
+    this.#configurations.committed(entry);
     demand(
-      holders.length > this.#disks.size / 2,
-      `S5: entry ${index} is committed, but only ${holders.map(([id]) => id).join(', ') || 'nobody'} has it on disk`,
+      this.#heldByQuorum(index, hash),
+      `S5: entry ${index} is committed, but only ${this.#holdersOf(index, hash).join(', ') || 'nobody'} has it on disk`,
     );
+  }
+
+  #holdersOf(index: LogIndex, hash: string): NodeId[] {
+    return [...this.#disks].filter(([, disk]) => disk.entry(index)?.hash === hash).map(([id]) => id);
+  }
+
+  /** Is the entry on a majority of the disks of each half of a configuration that may have decided it? */
+  #heldByQuorum(index: LogIndex, hash: string): boolean {
+    return this.#configurations
+      .forEntry(index)
+      .some((configuration) =>
+        halvesOf(configuration).every(
+          (voters) => voters.filter((voter) => this.#holds(voter, index, hash)).length > voters.length / 2,
+        ),
+      );
+  }
+
+  #holds(voter: ReplicaId, index: LogIndex, hash: string): boolean {
+    const node = nodeIdOf(voter);
+    if (this.#damaged.has(node)) return true;
+    const disk = this.#disks.get(node);
+    return voter.endsWith(`#${disk?.hardState()?.incarnation}`) && disk?.entry(index)?.hash === hash;
   }
 
   /** Looks at one running node after a step. */
   status(id: NodeId, boot: string, replica: ReplicaStatus, process: SimProcess): void {
     const { role, term, commit, applied, last } = replica;
+    this.#configurations.founded(replica.configuration.configuration);
     demand(applied <= commit && commit <= last, `S1: ${id} has applied ${applied}, commit ${commit}, last ${last}`);
     demand(term >= (this.#terms.get(boot) ?? 0), `S1: the term of ${id} went back to ${term}`);
     this.#terms.set(boot, term);
@@ -224,6 +277,7 @@ export class Witness {
       replica.lostPromise === null || role === 'follower',
       `P4: ${id} is a ${role} while it lacks what it promised`,
     );
+    this.#configurationInForce(id, replica);
     this.#promise(id, replica);
     this.#persistedCommit(id);
     this.#heldByMajority(id, commit);
@@ -253,14 +307,11 @@ export class Witness {
   /** Whoever takes an entry for committed first: a majority has it on disk by then, not only when somebody applies it. */
   #heldByMajority(id: NodeId, commit: LogIndex): void {
     for (let index = this.#highestCommitSeen + 1; index <= commit; index += 1) {
-      const hashes = [...this.#disks].map(([node, disk]) =>
-        this.#damaged.has(node) ? '' : disk.entry(asIndex(index))?.hash,
-      );
-      const exempt = hashes.filter((hash) => hash === '').length;
-      const most = Math.max(0, ...hashes.map((hash) => (hash ? hashes.filter((other) => other === hash).length : 0)));
+      const hashes = [...this.#disks.values()].map((disk) => disk.entry(asIndex(index))?.hash);
+      const candidates = [...new Set(hashes)].filter((hash) => hash !== undefined);
       demand(
-        most + exempt > this.#disks.size / 2,
-        `S5: ${id} takes entry ${index} for committed, but only ${most} disks agree on it`,
+        [...candidates, ''].some((hash) => this.#heldByQuorum(asIndex(index), hash)),
+        `S5: ${id} takes entry ${index} for committed, but no majority of disks agrees on it`,
       );
       this.#highestCommitSeen = index;
     }
@@ -284,15 +335,11 @@ export class Witness {
     const disk = this.#disks.get(id);
     const hardState = disk?.hardState();
     const commit = hardState?.commit;
-    if (hardState != null && !this.#lost.has(id)) this.#neverBack(id, hardState);
-    if (
-      disk === undefined ||
-      commit === undefined ||
-      this.#persistedCommits.get(id) === commit ||
-      this.#damaged.has(id)
-    )
-      return;
-    this.#persistedCommits.set(id, commit);
+    if (disk === undefined || hardState == null || commit === undefined) return;
+    const replica = replicaIdOf(id, hardState.incarnation);
+    if (!this.#lost.has(id)) this.#neverBack(replica, hardState);
+    if (this.#persistedCommits.get(replica) === commit || this.#damaged.has(id)) return;
+    this.#persistedCommits.set(replica, commit);
     const known = this.#committed.get(commit);
     if (known === undefined) return;
     const held = disk.entry(commit);
@@ -307,7 +354,7 @@ export class Witness {
    * What a hard state says never goes back, whatever the log lost. A promise may name an entry of an older term only further
    * on: a leader has replaced what was promised, and more (protocol A2).
    */
-  #neverBack(id: NodeId, hardState: HardState): void {
+  #neverBack(id: ReplicaId, hardState: HardState): void {
     const before = this.#persisted.get(id);
     this.#persisted.set(id, hardState);
     if (before === undefined || before === hardState) return;

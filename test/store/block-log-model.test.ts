@@ -1,6 +1,7 @@
 /** The block log against a plain array, on a disk that crashes and forgets. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { votersOnly } from '../../src/raft/core/configuration.ts';
 import { asIndex, asReplicaId, type Entry, emptyLog } from '../../src/raft/core/types.ts';
 import { BlockLog, type StagedWrite } from '../../src/store/block-log.ts';
 import { positionOf } from '../../src/store/entry.ts';
@@ -8,7 +9,7 @@ import { baseKey, entriesEnd, entryKey } from '../../src/store/log-keys.ts';
 import { Machine } from './machine.ts';
 import { entriesAfter } from './support.ts';
 
-const founding = { clusterId: 'c1', configuration: { voters: [asReplicaId('n1#a')] } };
+const founding = { clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]) };
 const small = { cacheBytesMax: 250, batchBytesMax: 450 };
 
 const idOf = (entries: readonly Entry[]): string => entries.map(({ hash }) => hash.slice(0, 8)).join(' ');

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DiskError } from '../../src/platform/disk-error.ts';
 import type { KeyValue } from '../../src/platform/key-value.ts';
+import { votersOnly } from '../../src/raft/core/configuration.ts';
 import type { Entry } from '../../src/raft/core/types.ts';
 import { asIndex, asReplicaId, emptyLog } from '../../src/raft/core/types.ts';
 import { BlockLog, NotInLogError } from '../../src/store/block-log.ts';
@@ -12,7 +13,7 @@ import { keyOf } from '../sim/platform/ordered-bytes.ts';
 import { Machine, story } from './machine.ts';
 import { chain, entriesAfter } from './support.ts';
 
-const founding = { clusterId: 'c1', configuration: { voters: [asReplicaId('n1#a'), asReplicaId('n2#b')] } };
+const founding = { clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a'), asReplicaId('n2#b')]) };
 type Options = Omit<Parameters<typeof BlockLog.open>[0], 'keyValue'>;
 
 const storeOf = (machine: Machine): Promise<KeyValue> => machine.platform.disk.openKeyValue('log');

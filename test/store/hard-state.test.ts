@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { SlotFile } from '../../src/platform/slot-file.ts';
+import { votersOnly } from '../../src/raft/core/configuration.ts';
 import { asHash, asIndex, asReplicaId, asTerm, emptyLog } from '../../src/raft/core/types.ts';
 import type { HardState } from '../../src/store/hard-state.ts';
 import { HardStateFile, hardStateSlots } from '../../src/store/hard-state.ts';
@@ -43,6 +44,7 @@ const stateOf = (term: number): HardState => ({
   commit: asIndex(term),
   modeEpoch: 0,
   sealed: false,
+  configuration: null,
 });
 
 /** A file that was opened once and then written with terms 1 to `terms`. */
@@ -58,6 +60,21 @@ async function turns(count: number): Promise<void> {
 }
 
 describe('hard state', () => {
+  test('keeps the committed configuration, and is written as the first version did while there is none', async () => {
+    const slots = new MemorySlots();
+    const file = await HardStateFile.open(slots);
+    await file.write(stateOf(1));
+    expect(Buffer.from(slots.slots[2] ?? []).toString('latin1')).toContain('"format":1,');
+    const configuration = { index: asIndex(9), configuration: votersOnly([asReplicaId('n1#00ff')]) };
+    await file.write({ ...stateOf(2), configuration });
+    expect(Buffer.from(slots.slots[0] ?? []).toString('latin1')).toContain('"format":2,');
+    expect((await HardStateFile.open(slots)).state).toEqual({ ...stateOf(2), configuration });
+    const back = { index: asIndex(8), configuration: configuration.configuration };
+    expect(() => file.write({ ...stateOf(3), configuration: back })).toThrow(
+      'the committed configuration never goes back',
+    );
+  });
+
   test('a file never written is fresh', async () => {
     const file = await HardStateFile.open(new MemorySlots());
     expect([file.problem, file.state, file.counter]).toEqual(['fresh', null, 0]);

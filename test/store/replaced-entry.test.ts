@@ -3,6 +3,7 @@
  * table's key), and the old entry is back in its place: whole, chained to entry 2, and no longer of this log.
  */
 import { expect, test } from 'vitest';
+import { votersOnly } from '../../src/raft/core/configuration.ts';
 import { asIndex, asReplicaId, type Entry, emptyLog } from '../../src/raft/core/types.ts';
 import { BlockLog } from '../../src/store/block-log.ts';
 import { DamagedError } from '../../src/store/damaged.ts';
@@ -16,7 +17,7 @@ async function damaged(verifyBytes: number): Promise<{ log: BlockLog; machine: M
   const open = async (): Promise<BlockLog> =>
     BlockLog.open({ keyValue: await machine.platform.disk.openKeyValue('log'), verifyBytes });
   const written = await machine.wait(open());
-  await machine.wait(written.found({ clusterId: 'c1', configuration: { voters: [asReplicaId('n1#a')] } }));
+  await machine.wait(written.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]) }));
   const old = entriesAfter(emptyLog, [1, 1, 1]);
   const [, second] = old;
   if (second === undefined) throw new Error('three entries were made');

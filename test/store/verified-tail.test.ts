@@ -1,6 +1,7 @@
 /** Which entries of the tail are believed at open, with a hard state that promised it (docs/io-ordering.md, protocol A2, A4). */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { votersOnly } from '../../src/raft/core/configuration.ts';
 import { asIndex, asReplicaId, emptyLog, type Entry } from '../../src/raft/core/types.ts';
 import { BlockLog } from '../../src/store/block-log.ts';
 import { DamagedEntryError } from '../../src/store/damaged.ts';
@@ -11,7 +12,7 @@ import { keyOf } from '../sim/platform/ordered-bytes.ts';
 import { Machine } from './machine.ts';
 import { chain, entriesAfter } from './support.ts';
 
-const founding = { clusterId: 'c1', configuration: { voters: [asReplicaId('n1#a')] } };
+const founding = { clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]) };
 
 /** A log on a disk, and the hands that spoil it before it is opened. */
 class Spoilt {

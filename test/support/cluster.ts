@@ -18,7 +18,7 @@ export interface TestClusterOptions {
 export class TestCluster {
   readonly directory: string;
   readonly #cluster: LocalCluster;
-  readonly #clients: ReadonlyMap<string, QuorateClient>;
+  readonly #clients: Map<string, QuorateClient>;
   readonly #deaths: string[];
 
   private constructor(directory: string, cluster: LocalCluster, deaths: string[]) {
@@ -77,6 +77,24 @@ export class TestCluster {
   /** The leader all of `among` agree on. */
   async leader(among: readonly QuorateClient[] = this.clients): Promise<{ id: string; term: number }> {
     return agreedLeader(among);
+  }
+
+  /** A node that is new to the cluster, running and waiting to be added. */
+  async newcomer(id: string): Promise<QuorateClient> {
+    const node = await this.#cluster.newcomer(id);
+    const client = new QuorateClient({ id, url: node.http });
+    this.#clients.set(id, client);
+    await node.start({ ready: false });
+    return client;
+  }
+
+  /** Stops a node that is no member any longer; nobody asks it again. Resolves with how it ended. */
+  async retire(id: string): Promise<string> {
+    const client = this.client(id);
+    this.#clients.delete(id);
+    const end = await this.node(id).stop();
+    client.close();
+    return end;
   }
 
   /** Starts every node that is down and resolves when all serve. */

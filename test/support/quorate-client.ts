@@ -77,6 +77,16 @@ export class QuorateClient {
     }
   }
 
+  /** Asks an administrative path. Gives the status and the answer as JSON. */
+  async admin(method: 'POST' | 'DELETE', path: string, body?: object): Promise<{ status: number; answer: unknown }> {
+    const sent =
+      body === undefined
+        ? {}
+        : { headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(body)) };
+    const { status, body: said } = await this.#http.send({ method, path, timeoutMs: 15_000, ...sent });
+    return { status, answer: JSON.parse(said.toString('utf8')) };
+  }
+
   /** Is this node able to serve? */
   async isReady(timeoutMs = 2_000): Promise<boolean> {
     try {

@@ -45,12 +45,22 @@ export class Traffic {
   /** Starts all writers and readers. */
   start(): void {
     this.#stopped = false;
-    this.#running = this.#cluster.clients.flatMap((client) => [
+    this.#running = [];
+    for (const client of this.#cluster.clients) this.through(client);
+  }
+
+  /** Starts writers and readers of one more node; those of a node that is retired end by themselves. */
+  through(client: QuorateClient): void {
+    this.#running.push(
       ...Array.from({ length: writersPerNode }, async (_, n) =>
         this.#write(`writer ${n} through ${client.id}`, client),
       ),
       ...Array.from({ length: readersPerNode }, async (_, n) => this.#read(`reader ${n} of ${client.id}`, client)),
-    ]);
+    );
+  }
+
+  #goesOn({ id }: QuorateClient): boolean {
+    return !this.#stopped && this.#cluster.ids.includes(id);
   }
 
   /** Exports acked through these nodes so far. */
@@ -103,7 +113,7 @@ export class Traffic {
   }
 
   async #write(name: string, client: QuorateClient): Promise<void> {
-    while (!this.#stopped) {
+    while (this.#goesOn(client)) {
       const trace = this.#pickTrace();
       const sent = smallExport(this.#random, { spans: this.#random.between(1, 3), traceId: trace.id });
       trace.exports += 1;
@@ -125,7 +135,7 @@ export class Traffic {
   }
 
   async #read(name: string, client: QuorateClient): Promise<void> {
-    while (!this.#stopped) {
+    while (this.#goesOn(client)) {
       // Mostly what is being written, sometimes what was written long ago.
       const old = this.#random.below(8) === 0 && this.#traceIds.length > 0;
       const trace = old ? this.#random.pick(this.#traceIds) : this.#pickTrace().id;

@@ -63,7 +63,7 @@ test('a port that is taken', async () => {
     sentences: [expect.stringMatching(/^--http .* is taken: stop what listens there/)],
   });
   const free = await lone(join(directory, 'b'));
-  const peer = new LocalNode({ ...free.options, peer: busy.peer, cluster: `n1=${busy.peer}` });
+  const peer = new LocalNode({ ...free.options, peer: busy.peer, members: { cluster: `n1=${busy.peer}` } });
   const second = await endOf(peer);
   expect(second).toEqual({
     end: 'exit code 1',

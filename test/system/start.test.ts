@@ -27,7 +27,7 @@ async function prepare(fake: string): Promise<LocalNode> {
     http,
     grpc: '127.0.0.1:2',
     peer: '127.0.0.1:1',
-    cluster: 'n1=127.0.0.1:1',
+    members: { cluster: 'n1=127.0.0.1:1' },
     environment,
   });
   return node;

@@ -40,7 +40,7 @@ ${settingsTable({ ...nodeSettings, config: configFileSetting })}
 
 ${settingsTable(clientSettings)}
 
-## quorate cluster status
+## quorate cluster status, add, replace, remove
 
 ${settingsTable({ url: clientSettings.url })}
 

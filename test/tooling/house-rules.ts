@@ -27,7 +27,10 @@ const houses: Readonly<Record<string, House>> = {
   'src/errors.ts': { ours: [], packages: [] },
   'src/logger.ts': { ours: [], packages: [] },
   'src/settings.ts': { ours: [], packages: [] },
-  'src/config.ts': { ours: ['src/settings.ts', 'src/limits.ts', ...seams], packages: ['node:path'] },
+  'src/config.ts': {
+    ours: ['src/settings.ts', 'src/limits.ts', 'src/raft/core/types.ts', ...seams],
+    packages: ['node:path'],
+  },
   'src/platform': { ours: [...common, '!src/platform/real'], packages: ['node:crypto', 'node:zlib', ...pureModules] },
   'src/platform/real': { ours: ['src/platform', ...common], packages: ['node:*', 'level', 'classic-level'] },
   'src/otlp': { ours: ['src/platform/digest.ts', ...common], packages: pureModules },

@@ -1,6 +1,7 @@
 /** One node on a simulated machine, with a disk that an earlier run left and nobody else on its network. */
 import { type ClientLimits, limits } from '../../src/limits.ts';
 import { silentLogger } from '../../src/logger.ts';
+import { votersOnly } from '../../src/raft/core/configuration.ts';
 import { asIndex, asNodeId, asReplicaId, asTerm, emptyLog, type Entry } from '../../src/raft/core/types.ts';
 import { BlockLog } from '../../src/store/block-log.ts';
 import { type HardState, HardStateFile, hardStateSlots } from '../../src/store/hard-state.ts';
@@ -18,6 +19,7 @@ export const freshState: HardState = {
   commit: asIndex(0),
   modeEpoch: 0,
   sealed: false,
+  configuration: null,
 };
 
 /** A network without anybody else; the test speaks through `handlers`. */
@@ -30,6 +32,7 @@ class LoneTransport implements Transport {
   send(): boolean {
     return false;
   }
+  reach(): void {}
   helloChanged(): void {}
   async close(): Promise<void> {}
 }
@@ -47,7 +50,7 @@ export class LoneNode {
       const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
       await hardState.write(state);
       const blockLog = await BlockLog.open({ keyValue: await disk.openKeyValue('log') });
-      if (log !== null) await blockLog.found({ clusterId: 'c1', configuration: { voters: log.voters } });
+      if (log !== null) await blockLog.found({ clusterId: 'c1', configuration: votersOnly(log.voters) });
       if (log !== null && log.entries.length > 0) {
         blockLog.stage({ sequence: 1, truncateFrom: null, entries: log.entries });
         await blockLog.flush();
@@ -66,6 +69,7 @@ export class LoneNode {
         transport: this.transport,
         node: asNodeId('n1'),
         http: 'http://n1',
+        address: 'n1:4319',
         members: new Map(members.map((id) => [asNodeId(id), `${id}:4319`])),
         logger: silentLogger,
         limits: { ...limits, ...lookup },

@@ -22,11 +22,14 @@ export class ClusterNode {
   store: TraceStore | null = null;
   failure: Error | null = null;
   readonly #cluster: StoreCluster;
+  /** `--cluster`; nobody for a node that joins. */
+  readonly #members: readonly NodeId[];
   #platform: SimPlatform | null = null;
   #boots = 0;
 
-  constructor(id: NodeId, cluster: StoreCluster) {
+  constructor(id: NodeId, cluster: StoreCluster, among: readonly NodeId[] = members) {
     this.id = id;
+    this.#members = among;
     this.#cluster = cluster;
     this.disk = new SimDiskState(cluster.random.fork(`disk of ${id}`));
   }
@@ -54,7 +57,8 @@ export class ClusterNode {
       }),
       node: this.id,
       http: `http://${this.id}`,
-      members: new Map(members.map((id) => [id, `${id}:4319`])),
+      address: `${this.id}:4319`,
+      members: new Map(this.#members.map((id) => [id, `${id}:4319`])),
       logger: { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') },
       indexFlushEntries: 1,
       logVerifyBytes: this.#cluster.logVerifyBytes,
@@ -86,6 +90,7 @@ export class StoreCluster {
   readonly random: SimRandom;
   readonly network: MessageLinks;
   readonly nodes: readonly [ClusterNode, ClusterNode, ClusterNode];
+  readonly newcomers: ClusterNode[] = [];
   /** Kinds of the messages that left, by sender. */
   readonly sent: string[] = [];
 
@@ -105,8 +110,15 @@ export class StoreCluster {
     this.nodes = [first, second, third];
   }
 
+  /** A node that is no member, and knows none. */
+  newcomer(id: string): ClusterNode {
+    const node = new ClusterNode(asNodeId(id), this, []);
+    this.newcomers.push(node);
+    return node;
+  }
+
   get leader(): ClusterNode | null {
-    return this.nodes.find(({ store }) => store?.replicaStatus?.role === 'leader') ?? null;
+    return [...this.nodes, ...this.newcomers].find(({ store }) => store?.replicaStatus?.role === 'leader') ?? null;
   }
 
   async start(...nodes: readonly ClusterNode[]): Promise<void> {

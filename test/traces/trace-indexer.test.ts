@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { silentLogger } from '../../src/logger.ts';
 import { limits } from '../../src/limits.ts';
 import { walkExport } from '../../src/otlp/walk.ts';
+import { votersOnly } from '../../src/raft/core/configuration.ts';
 import { asReplicaId, emptyLog, type Entry } from '../../src/raft/core/types.ts';
 import { BlockBuilder } from '../../src/store/block-builder.ts';
 import { BlockLog } from '../../src/store/block-log.ts';
@@ -35,7 +36,7 @@ async function indexed(count: number): Promise<{ machine: Machine; indexer: Trac
   const entries = blocks(machine, count + 1);
   const indexer = await machine.tell(async () => {
     const log = await BlockLog.open({ keyValue: await platform.disk.openKeyValue('log') });
-    await log.found({ clusterId: 'c1', configuration: { voters: [asReplicaId('n1#i1')] } });
+    await log.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#i1')]) });
     log.stage({ sequence: 1, truncateFrom: null, entries });
     await log.flush();
     const opened = await TraceIndexer.open({

@@ -88,6 +88,8 @@ describe('who is admitted', () => {
     founded: true,
     hardStateCounter,
     http: 'http://n2',
+    peer: 'n2:4319',
+    members: {},
   });
   const report = (hardStateCounter: number): PeerMessage & { kind: 'report' } => ({
     kind: 'report',

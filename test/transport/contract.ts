@@ -69,7 +69,11 @@ const legible = (message: PeerMessage): string =>
     value instanceof Uint8Array ? `${value.length} bytes, ${crc32(value)}` : value,
   );
 
-export const founded = (clusterId: string): PeerMessage => ({ kind: 'found', founding: { clusterId, voters: [] } });
+export const founded = (clusterId: string): PeerMessage => ({
+  kind: 'found',
+  founding: { clusterId, voters: [] },
+  admits: null,
+});
 export const forward = (payload: Uint8Array): PeerMessage => ({ kind: 'forward', term: asTerm(1), payload });
 
 export function transportContract(name: string, open: () => TransportSubject): void {
@@ -141,7 +145,11 @@ export function transportContract(name: string, open: () => TransportSubject): v
           },
         },
         forward(new Uint8Array(3_000_000).map((_, n) => n * 7)),
-        { kind: 'found', founding: { clusterId: 'c', voters: [left.hello.replica, right.hello.replica] } },
+        {
+          kind: 'found',
+          founding: { clusterId: 'c', voters: [left.hello.replica, right.hello.replica] },
+          admits: right.hello.replica,
+        },
         { kind: 'report', applied: asIndex(2 ** 40), ready: true, recovering: false, hardStateCounter: 5 },
         ...Array.from({ length: 200 }, (_, n) => founded(String(n))),
       ];

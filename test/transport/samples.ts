@@ -29,6 +29,8 @@ export function helloOf(node: string, change: Partial<Hello> = {}): Hello {
     founded: true,
     hardStateCounter: 7,
     http: `http://${node}:4318`,
+    peer: `${node}:4319`,
+    members: {},
     ...change,
   };
 }
@@ -112,6 +114,25 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({
     kind: fc.constant('found' as const),
     founding: fc.record({ clusterId: text, voters: fc.array(replica, { maxLength: 7 }) }),
+    admits: fc.option(replica),
+  }),
+  fc.record({
+    kind: fc.constant('change-members' as const),
+    requestId: text,
+    change: fc.record({
+      kind: fc.constantFrom('add' as const, 'remove' as const),
+      node: text.map(asNodeId),
+      replaces: fc.option(text.map(asNodeId)),
+      expected: fc.option(index),
+    }),
+  }),
+  fc.record({
+    kind: fc.constant('members-changed' as const),
+    requestId: text,
+    result: fc.oneof(
+      fc.record({ outcome: fc.constant('begun' as const), index }),
+      fc.record({ outcome: fc.constant('refused' as const), code: fc.constant('conflict' as const), sentence: text }),
+    ),
   }),
   fc.record({
     kind: fc.constantFrom('fetch' as const, 'lacking' as const),

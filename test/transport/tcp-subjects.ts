@@ -1,5 +1,5 @@
 /** TcpTransport over real sockets and over the simulated network. */
-import type { Address, PipeNetwork } from '../../src/platform/pipe.ts';
+import { type Address, formatAddress, type PipeNetwork } from '../../src/platform/pipe.ts';
 import { realClock } from '../../src/platform/real/clock.ts';
 import { RealPipeNetwork } from '../../src/platform/real/pipe.ts';
 import { realRandom } from '../../src/platform/real/random.ts';
@@ -42,27 +42,37 @@ export function openReal(): RealSubject {
   const nowhere = { host: '127.0.0.1', port: 1 };
   const addresses = new Map<NodeId, Address>([n1, n2, n3].map((node) => [node, nowhere]));
   const log: string[] = [];
+  const made: TcpTransport[] = [];
   return {
     drive: driveReal,
     clock: realClock,
     network,
     addresses,
     log,
-    make: (self) =>
-      new BookedTransport(
+    make: (self) => {
+      const transport = new BookedTransport(
         {
           self,
           listen: { host: '127.0.0.1', port: 0 },
-          peers: addresses,
           network,
           clock: realClock,
           random: realRandom,
           log: (line) => log.push(`${self}: ${line}`),
         },
-        (address) => addresses.set(self, address),
-      ),
+        (address) => {
+          addresses.set(self, address);
+          for (const each of made) each.reach(textsOf(addresses));
+        },
+      );
+      made.push(transport);
+      transport.reach(textsOf(addresses));
+      return transport;
+    },
   };
 }
+
+const textsOf = (addresses: ReadonlyMap<NodeId, Address>): ReadonlyMap<NodeId, string> =>
+  new Map([...addresses].map(([node, address]) => [node, formatAddress(address)]));
 
 export interface SimSubject extends TransportSubject {
   readonly scheduler: SimScheduler;
@@ -70,7 +80,7 @@ export interface SimSubject extends TransportSubject {
   /** The last process of each node. */
   readonly processes: Map<NodeId, SimProcess>;
   readonly log: string[];
-  make(node: NodeId, peers?: ReadonlyMap<NodeId, Address>): TcpTransport;
+  make(node: NodeId, peers?: ReadonlyMap<NodeId, Address>, door?: Address): TcpTransport;
 }
 
 export function openSim(seed: number | string = 1): SimSubject {
@@ -89,18 +99,20 @@ export function openSim(seed: number | string = 1): SimSubject {
     pipes,
     processes,
     log,
-    make: (self, peers = addresses) => {
+    make: (self, peers = addresses, door) => {
       const process = new SimProcess(scheduler);
       processes.set(self, process);
-      return new TcpTransport({
+      const transport = new TcpTransport({
         self,
         listen: { host: self, port: 4319 },
-        peers,
+        ...(door === undefined ? {} : { door }),
         network: pipes.view(self, process),
         clock: new SimClock(process),
         random: random.fork(`${self} ${boots++}`),
         log: (line) => log.push(`${self}: ${line}`),
       });
+      transport.reach(textsOf(peers));
+      return transport;
     },
   };
 }

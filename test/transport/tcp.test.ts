@@ -34,15 +34,33 @@ describe('who may connect', () => {
       return subject.drive(() => tell(subject));
     });
 
-  story('a node that is not in --cluster is refused by a sentence', async (subject) => {
+  story('a node that is not admitted is refused by a sentence', async (subject) => {
     const home = party(subject, 'n1');
+    home.admit = ({ node }) => (node === 'n9' ? 'n9 is unknown here' : null);
     await home.start();
     const stranger = party(subject, 'n9', new Map([[n1, { host: 'n1', port: 4319 }]]));
     await stranger.start();
     await until(subject.clock, () => stranger.events.length > 0);
-    expect(stranger.events[0]).toBe('n1 refused: n9 is unknown to n1; give every node the same --cluster');
+    expect(stranger.events[0]).toBe('n1 refused: n9 is unknown here');
     await pause(subject.clock, 10_000);
     expect(subject.log.filter((line) => line.startsWith('n1: refused n9'))).toHaveLength(1);
+  });
+
+  story('a node at the door learns where the others are, and then talks to them alone', async (subject) => {
+    const home = party(subject, 'n1');
+    home.hello = { ...home.hello, members: { [n1]: 'n1:4319' } };
+    await home.start();
+    const newcomer = new Party(subject.make(asNodeId('n9'), new Map(), { host: 'n1', port: 4319 }), helloOf('n9'));
+    await newcomer.start();
+    await until(subject.clock, () => newcomer.up.has(n1));
+    expect(newcomer.transport.send(n1, 'control', founded('c'))).toBe(false);
+    const members = Object.entries(newcomer.up.get(n1)?.members ?? {});
+    newcomer.transport.reach(new Map(members.map(([node, address]) => [asNodeId(node), address])));
+    await until(subject.clock, () => newcomer.transport.send(n1, 'control', founded('c')));
+    await until(subject.clock, () => home.received.length > 0);
+    newcomer.transport.reach(new Map());
+    await until(subject.clock, () => newcomer.events.includes('down n1'));
+    expect(newcomer.transport.send(n1, 'control', founded('c'))).toBe(false);
   });
 
   story('a node under the address of another is refused by both sides', async (subject) => {

@@ -2,12 +2,13 @@
  * What a replica does while it leads: replication, commits, heartbeats and read rounds (thesis 3.5, 6.4).
  * Lives exactly as long as one term of leadership, so nothing of an earlier one can leak into it.
  */
+import { belongs, halvesOf, isJoint, promoted, replicasOf, settled } from './configuration.ts';
 import { invariant } from './invariant.ts';
 import type { RaftLog } from './log.ts';
 import type { AppendReply, HeartbeatReply, OutgoingMessage } from './message.ts';
 import type { TransferResult } from './options.ts';
 import { Progress, type Window } from './progress.ts';
-import { majority, reachedByMajority } from './quorum.ts';
+import { majority, reachedByHalves } from './quorum.ts';
 import { type PendingRead, ReadQueue } from './read-queue.ts';
 import { asIndex, type BootId, type Configuration, type LogIndex, type ReplicaId, type Term } from './types.ts';
 
@@ -15,11 +16,12 @@ export interface LeaderContext {
   readonly self: ReplicaId;
   readonly boot: BootId;
   readonly term: Term;
-  readonly configuration: Configuration;
   readonly log: RaftLog;
   readonly window: Window;
   readonly appendEntriesMax: number;
   readonly appendBytesMax: number;
+  /** For so long whoever has left is still told so. */
+  readonly departingHeartbeats: number;
   /** A hand-over that takes longer is given up. */
   readonly electionTicksMin: number;
   readonly send: (message: OutgoingMessage) => void;
@@ -30,19 +32,64 @@ export class Leader {
   readonly #context: LeaderContext;
   readonly #progress = new Map<ReplicaId, Progress>();
   readonly #reads = new ReadQueue();
+  /** Who left, until it was told so, or for so many heartbeats more: else it would never learn that it may go. */
+  readonly #departing = new Map<ReplicaId, number>();
   /** The hand-over that is under way. */
   #transfer: { readonly target: ReplicaId; ticksLeft: number } | null = null;
   #nextSession = 1;
+  /** The commit index of the heartbeat before: what a learner must hold to be called caught up. */
+  #commitBefore: LogIndex;
   /** For how long nothing was committed although something waits (protocol G2), and the commit index since then. */
   #stalledTicks = 0;
   #commitSeen: LogIndex;
 
   constructor(context: LeaderContext) {
     this.#context = context;
+    this.#commitBefore = context.log.last.index;
     this.#commitSeen = context.log.commit;
-    for (const voter of context.configuration.voters) {
-      if (voter !== context.self) this.#progress.set(voter, this.#startSession(asIndex(context.log.last.index + 1)));
+    this.configurationChanged();
+  }
+
+  /** Another configuration is in force: its members get the log, and whoever left it for a moment longer. */
+  configurationChanged(): void {
+    const { configuration } = this.#context.log.configuration;
+    for (const replica of replicasOf(configuration)) {
+      this.#departing.delete(replica);
+      if (replica !== this.#context.self && !this.#progress.has(replica))
+        this.#progress.set(replica, this.#startSession(asIndex(this.#context.log.last.index + 1)));
     }
+    for (const replica of this.#progress.keys()) {
+      if (!belongs(configuration, replica) && !this.#departing.has(replica))
+        this.#departing.set(replica, this.#context.departingHeartbeats);
+    }
+  }
+
+  /** A replica that has left is forgotten once it has been told that this is committed. */
+  #seeOff(): void {
+    const { index } = this.#context.log.configuration;
+    for (const [replica, heartbeatsLeft] of this.#departing) {
+      const told = (this.#progress.get(replica)?.commitTold ?? 0) >= index;
+      if (told || heartbeatsLeft === 0) {
+        this.#departing.delete(replica);
+        this.#progress.delete(replica);
+      } else this.#departing.set(replica, heartbeatsLeft - 1);
+    }
+  }
+
+  /**
+   * The configuration that is due now, if any: the end of a joint one once that is committed, or the promotion of learners that
+   * hold all that was committed a heartbeat ago (thesis 4.2.1).
+   */
+  nextConfiguration(): Configuration | null {
+    const { log, term } = this.#context;
+    const { index, configuration } = log.configuration;
+    if (index > log.commit || log.termAt(log.commit) !== term) return null;
+    if (isJoint(configuration)) return settled(configuration);
+    const caughtUp = configuration.learners.filter(({ replica }) => {
+      const progress = this.#progress.get(replica);
+      return progress?.state === 'replicate' && progress.match >= Math.max(this.#commitBefore, index);
+    });
+    return caughtUp.length === 0 ? null : promoted(configuration, caughtUp);
   }
 
   get progress(): ReadonlyMap<ReplicaId, Progress> {
@@ -100,7 +147,9 @@ export class Leader {
 
   /** One tick of time. */
   tick(): void {
-    this.heartbeat();
+    this.#commitBefore = this.#context.log.commit;
+    this.#seeOff();
+    this.#heartbeat();
     this.#tickTransfer();
     const { commit, last } = this.#context.log;
     const stalled = commit === this.#commitSeen && commit < last.index;
@@ -114,7 +163,7 @@ export class Leader {
   }
 
   /** One heartbeat to every follower, carrying the newest read round. */
-  heartbeat(): void {
+  #heartbeat(): void {
     this.#reads.startRound();
     this.#confirmReads();
     for (const peer of this.#progress.keys()) this.#sendHeartbeat(peer);
@@ -136,7 +185,7 @@ export class Leader {
 
   /** The end of one turn: starts a read round if somebody waits for one, tells idle followers a new commit index (bug L14). */
   endTurn(): void {
-    if (this.#reads.wantsRound) this.heartbeat();
+    if (this.#reads.wantsRound) this.#heartbeat();
     for (const [peer, progress] of this.#progress) {
       if (progress.commitTold < Math.min(progress.match, this.#context.log.commit)) this.#sendHeartbeat(peer);
     }
@@ -195,6 +244,10 @@ export class Leader {
     if (progress?.state === 'replicate') progress.becomeProbe();
   }
 
+  get #halves(): readonly (readonly ReplicaId[])[] {
+    return halvesOf(this.#context.log.configuration.configuration);
+  }
+
   /** Who is to take over; while somebody is, nothing is proposed, or he would never hold it all (bug L10). */
   get transferTarget(): ReplicaId | null {
     return this.#transfer?.target ?? null;
@@ -202,13 +255,21 @@ export class Leader {
 
   /** Begins to hand over to `target`: it is brought up to date, then told to campaign (thesis 3.10). */
   transfer(target: ReplicaId): TransferResult {
-    const { self, configuration, electionTicksMin } = this.#context;
+    const { self, log, electionTicksMin } = this.#context;
     if (target === self) return 'leads-already';
-    if (!configuration.voters.includes(target)) return 'not-a-voter';
+    if (!log.configuration.configuration.voters.includes(target)) return 'not-a-voter';
     if (this.#transfer !== null) return 'under-way';
     this.#transfer = { target, ticksLeft: electionTicksMin };
     this.#handOver();
     return 'begun';
+  }
+
+  /** A leader that has left names its successor: a voter that holds the whole log need not wait for an election timeout. */
+  passOn(): void {
+    const lastIndex = this.#context.log.last.index;
+    const { voters } = this.#context.log.configuration.configuration;
+    const successor = voters.find((voter) => this.#progress.get(voter)?.match === lastIndex);
+    if (successor !== undefined) this.#context.send({ ...this.#envelope(successor), type: 'timeout-now', lastIndex });
   }
 
   /** Counted in ticks alone: whatever else goes on must not keep a failed hand-over alive (bug L10). */
@@ -230,11 +291,12 @@ export class Leader {
 
   /** Commits what a majority holds durably, this replica's own disk included only when it does (thesis 3.6.2, bugs E1, E10). */
   advanceCommit(): void {
-    const { log, self, term, configuration } = this.#context;
-    const matches = configuration.voters.map((voter) =>
-      voter === self ? log.durable : (this.#progress.get(voter)?.match ?? 0),
+    const { log, self, term } = this.#context;
+    const reached = asIndex(
+      reachedByHalves(this.#halves, (voter) =>
+        voter === self ? log.durable : (this.#progress.get(voter)?.match ?? 0),
+      ),
     );
-    const reached = asIndex(reachedByMajority(matches));
     if (reached <= log.commit || log.termAt(reached) !== term) return;
     const first = log.termAt(log.commit) !== term;
     log.commitTo(reached);
@@ -250,22 +312,23 @@ export class Leader {
   }
 
   #confirmReads(): void {
-    const { self, configuration } = this.#context;
-    const rounds = configuration.voters.map((voter) =>
+    const { self } = this.#context;
+    const round = reachedByHalves(this.#halves, (voter) =>
       voter === self ? this.#reads.round : (this.#progress.get(voter)?.roundEchoed ?? 0),
     );
-    const confirmed: readonly PendingRead[] = this.#reads.confirm(reachedByMajority(rounds));
+    const confirmed: readonly PendingRead[] = this.#reads.confirm(round);
     for (const read of confirmed) this.#context.answer(read, read.index);
   }
 
   /** Did a majority answer since the last call? (Check-quorum, thesis 6.2.) */
   checkQuorum(): boolean {
-    const { self, configuration } = this.#context;
-    const active = configuration.voters.filter(
-      (voter) => voter === self || this.#progress.get(voter)?.recentlyActive === true,
-    );
+    const { self } = this.#context;
+    const answered = this.#halves.every((voters) => {
+      const active = voters.filter((voter) => voter === self || this.#progress.get(voter)?.recentlyActive === true);
+      return active.length >= majority(voters.length);
+    });
     for (const progress of this.#progress.values()) progress.recentlyActive = false;
-    return active.length >= majority(configuration.voters.length);
+    return answered;
   }
 
   /** Stepping down: nobody who waits is left waiting (bug R8). */

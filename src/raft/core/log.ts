@@ -3,10 +3,20 @@
  *
  *   base <= commit <= last,  base <= durable <= last
  *
+ * The newest configuration in the log is the one in force, committed or not; a truncation takes it back (protocol G4).
  * `commit` may be ahead of `durable` on a follower: the majority that holds the entry need not include it.
  */
 import { InvariantError, invariant } from './invariant.ts';
-import { asIndex, type Entry, type EntryHash, type LogIndex, type LogPosition, type Term } from './types.ts';
+import {
+  asIndex,
+  type Configuration,
+  type ConfigurationAt,
+  type Entry,
+  type EntryHash,
+  type LogIndex,
+  type LogPosition,
+  type Term,
+} from './types.ts';
 
 /** Entries [first, next run's first) were made in `term`. */
 export interface TermRun {
@@ -34,6 +44,9 @@ export class RaftLog {
   #durable: LogIndex;
   /** Ascending in both fields; the last run reaches to `last`. */
   readonly #runs: TermRun[];
+  /** Ascending; the first is committed, wherever this log ends. */
+  #configurations: ConfigurationAt[];
+  readonly #configurationIn: (payload: Uint8Array) => Configuration;
   readonly #recent = new Map<LogIndex, { readonly hash: EntryHash; readonly bytes: number }>();
   #sequence = 0;
   #writes: LogWrite[] = [];
@@ -41,7 +54,18 @@ export class RaftLog {
   #truncations: { readonly sequence: number; readonly from: LogIndex }[] = [];
 
   /** A log as found on disk: everything up to `last` is durable. */
-  constructor(opened: { base: LogPosition; last: LogPosition; runs: readonly TermRun[]; commit: LogIndex }) {
+  constructor(opened: {
+    base: LogPosition;
+    last: LogPosition;
+    runs: readonly TermRun[];
+    commit: LogIndex;
+    configurations: readonly ConfigurationAt[];
+    /** Reads the payload of a configuration entry. */
+    configurationIn: (payload: Uint8Array) => Configuration;
+  }) {
+    invariant(opened.configurations.length > 0, 'a log has a configuration from its base on');
+    this.#configurations = [...opened.configurations];
+    this.#configurationIn = opened.configurationIn;
     this.base = opened.base;
     this.#last = opened.last;
     this.#durable = opened.last.index;
@@ -60,6 +84,24 @@ export class RaftLog {
   }
   get durable(): LogIndex {
     return this.#durable;
+  }
+
+  /** The configuration in force. */
+  get configuration(): ConfigurationAt {
+    const newest = this.#configurations.at(-1);
+    invariant(newest !== undefined, 'a log has a configuration');
+    return newest;
+  }
+  /** The one that was in force at `index`, or the oldest one known. */
+  configurationAsOf(index: LogIndex): ConfigurationAt {
+    const [first] = this.#configurations;
+    invariant(first !== undefined, 'a log has a configuration');
+    return this.#configurations.findLast((at) => at.index <= index) ?? first;
+  }
+  /** Those before the newest one that is committed and durable are needed no more. */
+  #forgetConfigurations(): void {
+    const kept = this.configurationAsOf(asIndex(Math.min(this.#commit, this.#durable)));
+    this.#configurations.splice(0, this.#configurations.indexOf(kept));
   }
 
   /** The term of the entry at `index`; undefined outside [base, last]. */
@@ -127,6 +169,8 @@ export class RaftLog {
     for (let index = from; index <= this.#last.index; index = asIndex(index + 1)) this.#recent.delete(index);
     while ((this.#runs.at(-1)?.first ?? 0) >= from) this.#runs.pop();
     this.#durable = asIndex(Math.min(this.#durable, from - 1));
+    // Not the first: it is committed, and where it stands above this log that has yet to catch up with it.
+    while (this.#configurations.length > 1 && this.configuration.index >= from) this.#configurations.pop();
     this.#truncations.push({ sequence: this.#sequence, from });
     const index = asIndex(from - 1);
     const term = index === this.base.index ? this.base.term : this.#runs.at(-1)?.term;
@@ -148,12 +192,19 @@ export class RaftLog {
     this.#recent.set(entry.index, { hash: entry.hash, bytes: entry.payload.length });
     this.#recent.delete(asIndex(Math.max(0, entry.index - recentMax)));
     this.#last = { index: entry.index, term: entry.term, hash: entry.hash };
+    if (entry.kind === 'configuration' && entry.index > this.configuration.index)
+      this.#configurations.push({
+        index: entry.index,
+        configuration: this.#configurationIn(entry.payload),
+      });
   }
 
   /** Raises the commit index. Never lowers it. */
   commitTo(index: LogIndex): void {
     invariant(index <= this.#last.index, `commit ${index} is beyond the last entry ${this.#last.index} (bug E15)`);
-    if (index > this.#commit) this.#commit = index;
+    if (index <= this.#commit) return;
+    this.#commit = index;
+    this.#forgetConfigurations();
   }
 
   /** The writes since the last call, for the disk. */
@@ -173,5 +224,6 @@ export class RaftLog {
     const below = this.#truncations.map((truncation) => truncation.from - 1);
     const durable = Math.min(index, this.#last.index, ...below);
     if (durable > this.#durable) this.#durable = asIndex(durable);
+    this.#forgetConfigurations();
   }
 }

@@ -6,6 +6,7 @@ import type {
   Ballot,
   BootId,
   Configuration,
+  ConfigurationAt,
   Entry,
   EntryHash,
   EntryKind,
@@ -17,7 +18,6 @@ import type {
 export interface RaftOptions {
   readonly self: ReplicaId;
   readonly boot: BootId;
-  readonly configuration: Configuration;
   readonly ballot: Ballot;
   /** The log as verified on disk. */
   readonly log: {
@@ -25,7 +25,11 @@ export interface RaftOptions {
     readonly last: LogPosition;
     readonly runs: readonly TermRun[];
     readonly commit: LogIndex;
+    /** The configurations that may be in force: a committed one, then those found behind it. */
+    readonly configurations: readonly ConfigurationAt[];
   };
+  /** Voters and learners together. */
+  readonly membersMax: number;
   /** Set when the log lacks the tail this replica once promised: it is recovering (protocol A2). */
   readonly lostPromise: LogPosition | null;
   /** Election timeouts are drawn from [min, max] ticks; a heartbeat goes out every tick. */
@@ -43,8 +47,10 @@ export interface RaftOptions {
   readonly randomBelow: (bound: number) => number;
   /** The hash of an entry's header. */
   readonly seal: (draft: Omit<Entry, 'hash'>) => EntryHash;
-  /** `payloadHash` of an entry without payload. */
-  readonly emptyPayloadHash: EntryHash;
+  readonly payloadHashOf: (payload: Uint8Array) => EntryHash;
+  /** The payload of a configuration entry; `previous` is the index of the configuration in force before it. */
+  readonly encodeConfiguration: (configuration: Configuration, previous: LogIndex) => Uint8Array;
+  readonly decodeConfiguration: (payload: Uint8Array) => Configuration;
 }
 
 /** What has to be done now. Each item is handed out once. */
@@ -65,6 +71,15 @@ export interface Proposal {
 
 /** `busy`: no room, or the lead is being handed over; the same may be proposed again soon. */
 export type ProposeResult = 'appended' | 'not-leader' | 'busy';
+
+/**
+ * What became of a change of the configuration. `moved`: it was meant for another configuration than the one in force;
+ * `busy`: a change is under way, or this leader has committed nothing yet; `refused`: it makes no sense, `why` says so.
+ */
+export type ChangeResult =
+  | { readonly outcome: 'appended'; readonly index: LogIndex }
+  | { readonly outcome: 'not-leader' | 'moved' | 'busy' }
+  | { readonly outcome: 'refused'; readonly why: string };
 
 /** `begun`: the target takes over within the shortest election timeout, or this replica goes on as leader. */
 export type TransferResult = 'begun' | 'not-leader' | 'leads-already' | 'not-a-voter' | 'under-way';

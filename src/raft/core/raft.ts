@@ -7,6 +7,7 @@
  * message of term T leaves only after T and the vote in it are durable (the driver's part); a recovering voter judges
  * candidates by the tail it promised, not by the log it has left (protocol A2).
  */
+import { configurationAfter, type ConfigurationChange, decidersOf, halvesOf, isJoint, votes } from './configuration.ts';
 import { InvariantError, invariant } from './invariant.ts';
 import { Leader } from './leader.ts';
 import { RaftLog } from './log.ts';
@@ -22,9 +23,19 @@ import type {
   Vote,
   VoteReply,
 } from './message.ts';
-import type { Proposal, ProposeResult, RaftOptions, Ready, TransferResult } from './options.ts';
-import { countVotes } from './quorum.ts';
-import { asIndex, asTerm, type BootId, type LogIndex, type LogPosition, type ReplicaId, type Term } from './types.ts';
+import type { ChangeResult, Proposal, ProposeResult, RaftOptions, Ready, TransferResult } from './options.ts';
+import { countHalves } from './quorum.ts';
+import {
+  asIndex,
+  asTerm,
+  type BootId,
+  type Configuration,
+  type ConfigurationAt,
+  type LogIndex,
+  type LogPosition,
+  type ReplicaId,
+  type Term,
+} from './types.ts';
 
 type Role =
   | { readonly name: 'follower'; leader: ReplicaId | null }
@@ -62,7 +73,7 @@ export class Raft {
 
   constructor(options: RaftOptions) {
     this.#options = options;
-    this.#log = new RaftLog(options.log);
+    this.#log = new RaftLog({ ...options.log, configurationIn: options.decodeConfiguration });
     this.#term = options.ballot.term;
     this.#vote = options.ballot.vote;
     this.#lostPromise = options.lostPromise;
@@ -96,6 +107,14 @@ export class Raft {
   }
   get durable(): LogIndex {
     return this.#log.durable;
+  }
+  /** The configuration in force: the newest in the log, committed or not. */
+  get configuration(): ConfigurationAt {
+    return this.#log.configuration;
+  }
+  /** The one in force at `index`, which is not below what is committed and durable. */
+  configurationAsOf(index: LogIndex): ConfigurationAt {
+    return this.#log.configurationAsOf(index);
   }
   /** The promised tail that this replica's log does not hold yet; null when it is whole (protocol A2). */
   get lostPromise(): LogPosition | null {
@@ -161,7 +180,7 @@ export class Raft {
 
   /** Whoever lacks what it promised would lead without entries that others rely on (protocol A2). */
   get #mayLead(): boolean {
-    return this.#lostPromise === null && this.#options.configuration.voters.includes(this.#options.self);
+    return this.#lostPromise === null && votes(this.configuration.configuration, this.#options.self);
   }
 
   /** Begins to hand the lead over to `target` (thesis 3.10). */
@@ -177,6 +196,46 @@ export class Raft {
     this.#appendOwn(proposals);
     this.#role.leading.replicate();
     return 'appended';
+  }
+
+  #proposal(kind: Proposal['kind'], payload: Uint8Array): Proposal {
+    return { kind, payload, payloadHash: this.#options.payloadHashOf(payload) };
+  }
+
+  /**
+   * Begins a change of the members, if this replica leads and none is under way; the rest of it goes by itself, whoever leads
+   * (protocol G4). `expected` is the index of the configuration that the change is meant for: of two at once, one is told `moved`.
+   */
+  changeConfiguration(change: ConfigurationChange, expected: LogIndex): ChangeResult {
+    if (this.#role.name !== 'leader') return { outcome: 'not-leader' };
+    const { index, configuration } = this.configuration;
+    // Without an entry of this term committed, another leader's change might be out there, unseen (thesis 4.1, the bug of 2015).
+    const settledHere = index <= this.#log.commit && this.#log.termAt(this.#log.commit) === this.#term;
+    const isFree = !isJoint(configuration) && this.#role.leading.transferTarget === null;
+    if (!settledHere || !isFree) return { outcome: 'busy' };
+    if (expected !== index) return { outcome: 'moved' };
+    const next = configurationAfter(configuration, change, this.#options.membersMax);
+    if (typeof next === 'string') return { outcome: 'refused', why: next };
+    this.#appendConfiguration(this.#role.leading, next);
+    return { outcome: 'appended', index: this.#log.last.index };
+  }
+
+  #appendConfiguration(leading: Leader, configuration: Configuration): void {
+    const payload = this.#options.encodeConfiguration(configuration, this.configuration.index);
+    this.#appendOwn([this.#proposal('configuration', payload)]);
+    leading.configurationChanged();
+    leading.replicate();
+  }
+
+  /** Goes on with a change under way, and steps down when it has left by one that is committed. */
+  #endLeadersTurn(leading: Leader): void {
+    const next = leading.transferTarget === null ? leading.nextConfiguration() : null;
+    if (next !== null) this.#appendConfiguration(leading, next);
+    leading.endTurn();
+    const { index, configuration } = this.configuration;
+    if (index > this.#log.commit || votes(configuration, this.#options.self)) return;
+    leading.passOn();
+    this.#becomeFollower(this.#term, null);
   }
 
   #uncommittedBytes(): number {
@@ -352,8 +411,7 @@ export class Raft {
 
   #countVotes(): void {
     if (this.#role.name !== 'pre-candidate' && this.#role.name !== 'candidate') return;
-    const { voters } = this.#options.configuration;
-    switch (countVotes(voters, this.#role.votes)) {
+    switch (countHalves(halvesOf(this.configuration.configuration), this.#role.votes)) {
       case 'pending':
         return;
       case 'lost':
@@ -375,30 +433,30 @@ export class Raft {
 
   #broadcastVoteRequest(request: Pick<PreVote, 'type'> | Pick<Vote, 'type' | 'transfer'>): void {
     const { index: lastIndex, term: lastTerm } = this.#log.last;
-    for (const voter of this.#options.configuration.voters) {
+    for (const voter of decidersOf(this.configuration.configuration)) {
       if (voter !== this.#options.self) this.#send({ ...this.#envelope(voter), ...request, lastIndex, lastTerm });
     }
   }
 
   #becomeLeader(): void {
-    const { self, boot, configuration, window, appendEntriesMax, appendBytesMax, electionTicksMin } = this.#options;
+    const { self, boot, window, appendEntriesMax, appendBytesMax, electionTicksMin, electionTicksMax } = this.#options;
     this.#elapsed = 0;
     const leading = new Leader({
       self,
       boot,
       term: this.#term,
-      configuration,
       log: this.#log,
       window,
       appendEntriesMax,
       appendBytesMax,
+      departingHeartbeats: 4 * electionTicksMax,
       electionTicksMin,
       send: (message) => this.#send(message),
       answer: (read, index) => this.#answerRead(read, index),
     });
     this.#role = { name: 'leader', leading };
     // Opens the term: nothing of earlier terms commits by counting, so this entry carries them (thesis 3.6.2, bug E1).
-    this.#appendOwn([{ kind: 'noop', payload: new Uint8Array(0), payloadHash: this.#options.emptyPayloadHash }]);
+    this.#appendOwn([this.#proposal('noop', new Uint8Array(0))]);
     leading.replicate();
   }
 
@@ -527,7 +585,7 @@ export class Raft {
 
   /** What is to be done since the last call. */
   ready(): Ready {
-    if (this.#role.name === 'leader') this.#role.leading.endTurn();
+    if (this.#role.name === 'leader') this.#endLeadersTurn(this.#role.leading);
     const ready: Ready = {
       ballot: this.#ballotChanged ? { term: this.#term, vote: this.#vote } : null,
       writes: this.#log.takeWrites(),

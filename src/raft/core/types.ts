@@ -27,10 +27,12 @@ export const asIndex = (value: number): LogIndex => safeInteger(value) as LogInd
 export const asNodeId = (value: string): NodeId => value as NodeId;
 export const asBootId = (value: string): BootId => value as BootId;
 export const asHash = (value: string): EntryHash => value as EntryHash;
+/** What may name a node. */
+export const isNodeId = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text);
 export const asReplicaId = (value: string): ReplicaId => value as ReplicaId;
 
 export const replicaIdOf = (node: NodeId, incarnation: string): ReplicaId => `${node}#${incarnation}` as ReplicaId;
-export const nodeIdOf = (replica: ReplicaId): NodeId => replica.slice(0, replica.indexOf('#')) as NodeId;
+export const nodeIdOf = (replica: ReplicaId): NodeId => replica.replace(/#.*/, '') as NodeId;
 
 /** The hash that stands before the first entry. */
 export const zeroHash = asHash('0'.repeat(32));
@@ -40,8 +42,8 @@ function safeInteger(value: number): number {
   return value;
 }
 
-/** What an entry carries. `noop` opens a term; `block` holds spans. */
-export type EntryKind = 'noop' | 'block';
+/** What an entry carries. `noop` opens a term; `block` holds spans; `configuration` says who votes from there on. */
+export type EntryKind = 'noop' | 'block' | 'configuration';
 
 /** One entry of the replicated log. Immutable from the moment its leader sealed it. */
 export interface Entry {
@@ -75,7 +77,25 @@ export interface Ballot {
   readonly vote: ReplicaId | null;
 }
 
-/** The voters of the group. Membership changes extend this with a second, outgoing majority (protocol G4). */
+/** A replica that gets the log and has no vote, until it has caught up (thesis 4.2.1). */
+export interface Learner {
+  readonly replica: ReplicaId;
+  /** The voter that leaves when this one is promoted: a replaced disk or machine (protocol B2). */
+  readonly replaces: ReplicaId | null;
+}
+
+/** The members of the group (protocol G4). */
 export interface Configuration {
   readonly voters: readonly ReplicaId[];
+  /** The voters before a change under way, whose majority is needed too; empty when none is (joint consensus, thesis 4.3). */
+  readonly outgoing: readonly ReplicaId[];
+  readonly learners: readonly Learner[];
+  /** Where members that came after the founding listen for the others, `host:port`. */
+  readonly addresses: Readonly<Record<NodeId, string>>;
+}
+
+/** A configuration and the index of the entry that made it; that of the base, or 0, for the first one. */
+export interface ConfigurationAt {
+  readonly index: LogIndex;
+  readonly configuration: Configuration;
 }

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { KeyValue, KeyValueOperation } from '../../../src/platform/key-value.ts';
 import { openLevel, type LevelOptions } from '../../../src/platform/real/key-value.ts';
+import { votersOnly } from '../../../src/raft/core/configuration.ts';
 import { asIndex, asReplicaId, emptyLog, type Entry } from '../../../src/raft/core/types.ts';
 import { BlockLog } from '../../../src/store/block-log.ts';
 import { positionOf } from '../../../src/store/entry.ts';
@@ -66,7 +67,7 @@ async function buildLog(
   let term = 1;
   for (let session = 0; session < shape.sessions; session += 1) {
     const log = await BlockLog.open({ keyValue: recorded(await openLevel(path, store.options), store.history) });
-    if (log.base === null) await log.found({ clusterId: 'c1', configuration: { voters: [asReplicaId('n1#a')] } });
+    if (log.base === null) await log.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]) });
     for (let sequence = 1; sequence <= shape.batches && store.history.length < batchesMax; sequence += 1) {
       // The first batch of a session is the likeliest to: then what it replaces lies in another table.
       const cut = random.below(sequence === 1 ? 2 : 6) === 0 ? Math.min(log.last.index, random.between(1, 3)) : 0;

@@ -1,4 +1,5 @@
 /** What a fault is, and whom it can reach. */
+import type { Configurations } from '../configurations.ts';
 import type { FaultAtlas } from '../fault-atlas.ts';
 import type { SimLinks } from '../links.ts';
 import type { SimRandom } from '../platform/random.ts';
@@ -18,6 +19,9 @@ export interface FaultContext {
   readonly later: (delayMs: number, undo: () => void) => void;
   /** Starts a node that is down, unless it is to stay down. */
   readonly start: (node: SimNode) => void;
+  /** The nodes of the newest committed configuration. */
+  readonly voters: () => readonly SimNode[];
+  readonly configurations: Configurations;
   /** The highest index known to be committed. */
   readonly committed: () => number;
   /** The newest hard-state counter of `node` that every other one has heard of in its present life; 0: not all have. */

@@ -28,7 +28,7 @@ function hurt(f: FaultContext, what: string, node: SimNode, damage: () => void):
   if (f.isQuiet() || !f.atlas.mayHurt([node])) return;
   f.note(what, node);
   node.crash(f.random.chance(0.5) ? 'power' : 'process');
-  f.atlas.damaged.add(node.id);
+  if (f.atlas.counts(node)) f.atlas.damaged.add(node.id);
   damage();
   f.later(f.random.between(20, 1_500), () => f.start(node));
 }
@@ -109,11 +109,11 @@ export function loseLog(f: FaultContext): void {
   hurt(f, 'log lost', node, () => node.disk.lose('log'));
 }
 
-/** The disk is a new incarnation, no voter: it waits to be admitted (protocol A3). */
+/** The disk is a new incarnation, no voter: it takes the place of the old one as a learner first (protocol A3, B2). */
 export function loseHardState(f: FaultContext): void {
   const node = anyNode(f);
   hurt(f, 'hard state lost', node, () => {
-    f.atlas.lost.add(node.id);
+    f.atlas.lose(node);
     if (f.random.chance(0.5)) node.disk.slotFiles.delete('hard-state');
     else for (let slot = 0; slot < hardStateSlots.slotCount; slot += 1) loseSlot(f, node, slot);
   });
@@ -125,8 +125,12 @@ export function loseHardState(f: FaultContext): void {
  */
 export function rollHardStateBack(f: FaultContext): void {
   const node = anyNode(f);
-  const others = f.nodes.filter((other) => other !== node);
-  if (!others.every(({ store, disk }) => store?.ready === true && disk.failWrites.size === 0)) return;
+  const others = f.voters().filter((other) => other !== node);
+  if (
+    !f.voters().includes(node) ||
+    !others.every(({ store, disk }) => store?.ready === true && disk.failWrites.size === 0)
+  )
+    return;
   const heard = f.counterHeard(node);
   if (heard < 2 || !f.atlas.mayHurt([node])) return;
   node.crash('process');
@@ -153,7 +157,7 @@ export function rollHardStateBack(f: FaultContext): void {
 export function replaceDisk(f: FaultContext): void {
   const node = anyNode(f);
   hurt(f, 'disk replaced', node, () => {
+    f.atlas.lose(node);
     node.disk.wipe();
-    f.atlas.lost.add(node.id);
   });
 }

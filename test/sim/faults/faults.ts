@@ -13,6 +13,7 @@ import {
   rollHardStateBack,
   replaceDisk,
 } from './damage.ts';
+import { addMember, removeMember, replaceMember } from './members.ts';
 import { jumpClock, driftClock } from './clock.ts';
 import { transferLead } from './leadership.ts';
 
@@ -52,5 +53,8 @@ export const faults: readonly Fault[] = [
   { name: 'log lost', weight: 2, bring: loseLog },
   { name: 'hard state lost', weight: 1, bring: loseHardState },
   { name: 'hard state rolled back', weight: 1, bring: rollHardStateBack },
-  { name: 'disk replaced', weight: 1, bring: replaceDisk },
+  { name: 'disk replaced', weight: 2, bring: replaceDisk },
+  { name: 'member added', weight: 5, bring: addMember },
+  { name: 'member replaced', weight: 4, bring: replaceMember },
+  { name: 'member removed', weight: 4, bring: removeMember },
 ];
