@@ -181,6 +181,11 @@ export const nodeSettings = {
     { least: 64 * KiB, most: 256 * MiB },
     'Bytes of spans behind one answer to a lookup; what is more comes on further pages.',
   ),
+  'scrub-bytes-per-second': sizeLimit(
+    'scrubBytesPerSecond',
+    { least: 0, most: 1024 * MiB },
+    'How fast the log is read again, in the background, to find damage while others can repair it; 0 to leave it.',
+  ),
 } as const satisfies Record<string, Setting<unknown>>;
 
 /** `requestBytesMax` -> `request-bytes-max`. */
@@ -219,6 +224,28 @@ export const transferSettings = {
   url: clientSettings.url,
 } as const satisfies Record<string, Setting<unknown>>;
 
+/** Settings of the commands that look at a data directory, or compare the nodes of a cluster. */
+export const maintenanceSettings = {
+  data: {
+    ...nodeSettings.data,
+    description: 'Data directory of a node that does not run.',
+    default: '<none>',
+  },
+  url: {
+    placeholder: 'URL',
+    description: 'HTTP address of any node: the nodes of its cluster are compared while they run.',
+    parse: parseUrl,
+    default: '<none>',
+  },
+  json: {
+    placeholder: '',
+    description: 'Print one JSON object instead of a table.',
+    parse: (text) =>
+      ['', 'true', 'false'].includes(text) ? text !== 'false' : new Refusal('is not a value: --json stands alone'),
+    default: 'false',
+  },
+} as const satisfies Record<string, Setting<unknown>>;
+
 /** Where the config file is; itself not a key of the file. */
 export const configFileSetting: Setting<string> = {
   placeholder: 'FILE',
@@ -227,7 +254,10 @@ export const configFileSetting: Setting<string> = {
   default: '<none>',
 };
 
-const allNames = [...Object.keys({ ...nodeSettings, ...clientSettings, ...transferSettings }), 'config'];
+const allNames = [
+  ...Object.keys({ ...nodeSettings, ...clientSettings, ...transferSettings, ...maintenanceSettings }),
+  'config',
+];
 
 /** The configuration of a node and what is legal in it but unwise. Throws ConfigError. */
 export function readNodeConfig(sources: SettingSources): { config: NodeConfig; warnings: string[] } {
@@ -340,6 +370,32 @@ export function readClientSettings<Name extends keyof typeof clientSettings>(
 export function readTransferSettings(sources: Omit<SettingSources, 'readFile'>): { url: string; to: string | null } {
   const { values } = readSettings(transferSettings, { ...sources, readFile: () => '{}' }, { known: allNames });
   return { url: values.url ?? transferSettings.url.default, to: values.to ?? null };
+}
+
+/** What `quorate verify` looks at. A flag wins over the environment, here between settings, too. Throws ConfigError. */
+export function readVerifySettings(
+  sources: Omit<SettingSources, 'readFile'>,
+): { readonly json: boolean } & ({ readonly data: string } | { readonly url: string }) {
+  const { values } = readSettings(maintenanceSettings, { ...sources, readFile: () => '{}' }, { known: allNames });
+  const { flags } = sources;
+  if (flags['data'] !== undefined && flags['url'] !== undefined)
+    throw new ConfigError('--data and --url: give one of them, a directory to check or a cluster to compare.');
+  const { data, url } = values;
+  const json = values.json ?? false;
+  if (url !== undefined && flags['data'] === undefined && (data === undefined || flags['url'] !== undefined))
+    return { json, url };
+  if (data !== undefined) return { json, data };
+  throw new ConfigError(
+    'Say what to verify: --data DIR for the directory of a node that does not run, --url URL for a cluster that does.',
+  );
+}
+
+/** The data directory of `quorate reindex`. Throws ConfigError. */
+export function readReindexSettings(sources: Omit<SettingSources, 'readFile'>): { readonly data: string } {
+  const { data } = maintenanceSettings;
+  const { values } = readSettings({ data }, { ...sources, readFile: () => '{}' }, { known: allNames });
+  if (values.data !== undefined) return { data: values.data };
+  throw new ConfigError('--data is missing: give the data directory of a node that does not run.');
 }
 
 function parseChoice<Choice extends string>(text: string, choices: readonly Choice[]): Choice | Refusal {

@@ -114,6 +114,14 @@ export const limits = {
   /** Damaged entries asked for at a time; as many questions of others are answered at a time. */
   repairsAtOnce: 4,
 
+  /** The scrub reads the log from its disk, entry after entry, at most so fast, in portions this far apart (protocol F3). */
+  scrubBytesPerSecond: 1 * MiB,
+  scrubTickMs: 250,
+  /** It waits while so many bytes of entries wait for the log's disk. */
+  scrubYieldBytes: 1 * MiB,
+  /** From the end of one pass of the scrub to the next. */
+  scrubRestMs: 3_600_000,
+
   /** Bytes queued towards one peer, per connection. */
   controlQueueBytesMax: 4 * MiB,
   bulkQueueBytesMax: 48 * MiB,
@@ -147,7 +155,7 @@ export const limits = {
 
 export type Limits = { readonly [Name in keyof typeof limits]: number };
 
-/** What clients may send and cost: an operator may set these (src/config.ts); the rest is the same on every node. */
+/** What clients may send and cost, and what is done behind them: an operator may set these (src/config.ts); the rest is the same on every node. */
 export const settableLimits = [
   'requestBytesMax',
   'inflationRatioMax',
@@ -167,6 +175,7 @@ export const settableLimits = [
   'spansPerRequestMax',
   'lookupBlocksMax',
   'lookupBytesMax',
+  'scrubBytesPerSecond',
 ] as const satisfies readonly (keyof Limits)[];
 export type ClientLimits = Pick<Limits, (typeof settableLimits)[number]>;
 

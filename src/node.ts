@@ -12,7 +12,9 @@ import { errorOf } from './errors.ts';
 import type { Logger } from './logger.ts';
 import { type Address, formatAddress } from './platform/pipe.ts';
 import { RealPipeNetwork } from './platform/real/pipe.ts';
+import type { Platform } from './platform/platform.ts';
 import { openRealPlatform } from './platform/real/platform.ts';
+import { StartRecord } from './platform/real/start-record.ts';
 import { asNodeId } from './raft/core/types.ts';
 import { TraceStore } from './traces/trace-store.ts';
 import { TcpTransport } from './transport/tcp.ts';
@@ -29,8 +31,49 @@ export interface RunningNode {
 
 /** Starts a node. Rejects with one sentence that says what to do. */
 export async function startNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
-  const self = asNodeId(config.id);
   const platform = await openRealPlatform({ dataDir: config.data });
+  const record = await StartRecord.begin(config.data, platform.clock.nowMs());
+  try {
+    if (record.isCrashLoop) await checkTables(record, { config, platform, logger });
+    const node = await startOn(platform, config, logger);
+    return {
+      ...node,
+      stop: async () => {
+        await node.stop();
+        await record.end();
+      },
+    };
+  } catch (error) {
+    // It ends in a sentence, not in a crash.
+    await record.end();
+    throw error;
+  }
+}
+
+/** LevelDB would end this process again at the same damage: a damaged index is made again, a damaged log is a reason not to start. */
+async function checkTables(
+  record: StartRecord,
+  { config, platform, logger }: { config: NodeConfig; platform: Platform; logger: Logger },
+): Promise<void> {
+  logger.warn(
+    { ends: record.earlier },
+    'this node ended again and again without having been stopped: every table is checked before it is opened',
+  );
+  const [inIndex] = await record.damagedTables('index');
+  if (inIndex !== undefined) {
+    logger.warn({}, `the index is rebuilt from the log: its table ${inIndex.file} is damaged: ${inIndex.what}`);
+    await platform.disk.destroyKeyValue('index');
+  }
+  const [inLog] = await record.damagedTables('log');
+  if (inLog !== undefined)
+    throw new Error(
+      `${config.data} is damaged: ${inLog.what} in table ${inLog.file} of the log, which ended this node each time it was read; ` +
+        'run `quorate verify` on it, or start this node with an empty --data',
+    );
+}
+
+async function startOn(platform: Platform, config: NodeConfig, logger: Logger): Promise<RunningNode> {
+  const self = asNodeId(config.id);
   const transport = new TcpTransport({
     self,
     listen: config.peer,

@@ -1,4 +1,4 @@
-/** `/api/v1/cluster`: the cluster as this node sees it, and what operators may change in it. Any node takes it. */
+/** `/api/v1/cluster`: the cluster as this node sees it, what it holds, to be compared with the others, and what operators may change in it. Any node takes it. */
 import type { FastifyInstance } from 'fastify';
 import { QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -58,6 +58,15 @@ export async function clusterRoutes(server: FastifyInstance, { store }: ApiOptio
   );
 
   server.post('/api/v1/cluster/leader', limit, async ({ body }) => store.transferLeadership(parseSuccessor(body)));
+
+  server.get<{ Querystring: { index?: unknown } }>('/api/v1/cluster/digest', (request) =>
+    store.digest(parseEntryIndex(request.query.index)),
+  );
+}
+
+function parseEntryIndex(text: unknown): LogIndex {
+  if (typeof text === 'string' && /^\d{1,15}$/.test(text)) return asIndex(Number(text));
+  throw new QuorateError('bad-request', 'index= is the number of an entry of the log');
 }
 
 function answerOf({ index, configuration }: ConfigurationAt): object {

@@ -39,15 +39,34 @@ export async function metricsRoutes(server: FastifyInstance, { store, intake, me
     'Damaged log entries met and not yet repaired from another node.',
     () => store.logRepairs.damaged,
   );
-  new Counter({
-    name: 'quorate_log_entries_repaired_total',
-    help: 'Damaged log entries repaired from another node.',
-    registers: [registry],
-    collect() {
-      this.reset();
-      this.inc(store.logRepairs.repaired);
-    },
-  });
+  const counter = (name: string, help: string, read: () => number): void => {
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  };
+  counter(
+    'quorate_log_entries_repaired_total',
+    'Damaged log entries repaired from another node.',
+    () => store.logRepairs.repaired,
+  );
+  counter('quorate_scrub_entries_total', 'Log entries read again by the scrub.', () => store.scrubStatus?.entries ?? 0);
+  counter('quorate_scrub_bytes_total', 'Payload bytes of them.', () => store.scrubStatus?.bytes ?? 0);
+  counter(
+    'quorate_scrub_findings_total',
+    'Log entries that the scrub found damaged, and blocks that the index did not find.',
+    () => store.scrubStatus?.findings ?? 0,
+  );
+  gauge(
+    'quorate_scrub_last_pass_timestamp_seconds',
+    'When the scrub last came to the end of the log; 0 before.',
+    () => (store.scrubStatus?.lastPassMs ?? 0) / 1_000,
+  );
   gauge('quorate_admitted_bytes', 'Bytes of all requests being read, inflated and built.', () => intake.admittedBytes);
   server.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
   server.addHook('onClose', async () => {

@@ -3,8 +3,10 @@ import yargs from 'yargs';
 import { clusterStatus } from './cluster-status.ts';
 import { clusterAdd, clusterRemove, clusterReplace } from './cluster-members.ts';
 import { clusterTransfer } from './cluster-transfer.ts';
+import { reindex } from './reindex.ts';
 import { start } from './start.ts';
 import { traceGet } from './trace-get.ts';
+import { verify } from './verify.ts';
 
 const parser = yargs(process.argv.slice(2))
   .scriptName('quorate')
@@ -34,7 +36,9 @@ const parser = yargs(process.argv.slice(2))
       .demandCommand(1, 'Say what to do with the cluster: quorate cluster status, transfer, add, replace or remove.')
       .strictCommands(),
   )
-  .demandCommand(1, 'Say what to do: quorate start, trace get or cluster status; --help tells more.')
+  .command(verify)
+  .command(reindex)
+  .demandCommand(1, 'Say what to do: quorate start, trace get, cluster status, verify or reindex; --help tells more.')
   .strictCommands()
   .recommendCommands()
   .epilogue('Every flag can also be set in the environment: --log-level is QUORATE_LOG_LEVEL.')

@@ -135,6 +135,21 @@ export class EntryRepair {
     }
   }
 
+  /**
+   * The entry as the disk has it, also where memory still keeps it; null where it is still on its way there. A damaged one is an
+   * error, and its repair begins. For the scrub.
+   */
+  async readStored(index: LogIndex): Promise<Entry | null> {
+    try {
+      const entry = await this.#options.log.readStored(index);
+      if (entry !== null) await this.#ofThisLog([entry]);
+      return entry;
+    } catch (error) {
+      if (error instanceof DamagedEntryError) this.meet(error.index, error.what);
+      throw error;
+    }
+  }
+
   /** Entries up to one that was replaced, and that damage brought back: whole, but of another term than the one of this log. */
   async #ofThisLog(entries: Entry[]): Promise<Entry[]> {
     const { committed, termAt } = this.#standing;
@@ -249,13 +264,18 @@ export class EntryRepair {
     // As soon as the one above is back.
     if (this.#damaged.has(asIndex(index + 1))) damage.retryAtMs = 0;
     if (hash === null || this.#closed || this.#damaged.get(index) !== damage || damage.answered) return;
-    const found = await log.read(index).catch(() => null);
-    if (found?.hash === hash) {
+    const stored = await log.readStored(index).catch(() => null);
+    if (stored?.hash === hash) {
       // It was this disk that could not be read for a moment, or the entry below that did not fit to its damaged one.
       this.#settle(damage);
       return;
     }
     damage.hash = hash;
+    const [kept] = log.cached(index, index) ?? [];
+    if (kept?.hash === hash) {
+      this.#answer(damage, kept, 'memory');
+      return;
+    }
     const nodes = peers();
     for (let tried = 0; tried < nodes.length; tried += 1) {
       const peer = nodes[damage.turn % nodes.length];
@@ -328,19 +348,23 @@ export class EntryRepair {
       this.#options.logger.warn({ index: entry.index, peer: from, fault }, 'an entry that a peer gave was dropped');
       return;
     }
+    this.#answer(damage, entry, from);
+  }
+
+  #answer(damage: Damage, entry: Entry, from: NodeId | 'memory'): void {
     damage.answered = true;
     this.#writing = this.#writing
       .then(() => this.#repair(damage, entry, from))
       .catch((error: unknown) => this.#fail(error));
   }
 
-  async #repair(damage: Damage, entry: Entry, from: NodeId): Promise<void> {
+  async #repair(damage: Damage, entry: Entry, from: NodeId | 'memory'): Promise<void> {
     const { log, logger } = this.#options;
     const { index, reason } = damage;
     if (this.#closed) return;
     await log.repair(entry);
     this.#repaired += 1;
-    logger.info({ index, reason, peer: from }, 'a damaged entry of the log was repaired');
+    logger.info({ index, reason, from }, 'a damaged entry of the log was repaired');
     this.#settle(damage);
   }
 

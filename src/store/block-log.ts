@@ -17,7 +17,7 @@ import { asIndex, emptyLog } from '../raft/core/types.ts';
 import type { BaseRecord } from './base-record.ts';
 import { decodeBaseRecord, encodeBaseRecord } from './base-record.ts';
 import { DamagedEntryError, DamagedError } from './damaged.ts';
-import { decodeEntry, encodeEntry, entryOverheadBytes, positionOf, verifyEntry } from './entry.ts';
+import { decodeEntry, encodeEntry, entryOverheadBytes, faultOf, positionOf, verifyEntry } from './entry.ts';
 import { EntryCache } from './entry-cache.ts';
 import { invariant, InvariantError } from './invariant.ts';
 import { baseKey, entriesEnd, entryKey } from './log-keys.ts';
@@ -415,6 +415,20 @@ export class BlockLog {
     const truncations = this.#truncations;
     const record = await this.#recordOf(index);
     return truncations === this.#truncations ? entryIn(index, record) : null;
+  }
+
+  /**
+   * The entry as the disk has it, past what memory keeps, its hashes compared; null where it is still on its way there.
+   * Rejects with `NotInLogError`, or `DamagedEntryError`.
+   */
+  async readStored(index: LogIndex): Promise<Entry | null> {
+    this.#assertUsable();
+    this.#assertInLog(index);
+    if (index > this.#written) return null;
+    const entry = await this.#readDisk(index);
+    const fault = entry === null ? null : faultOf(entry);
+    if (fault !== null) throw new DamagedEntryError(index, fault);
+    return entry;
   }
 
   /**

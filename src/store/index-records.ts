@@ -98,8 +98,12 @@ export class StoredWindow {
   }
 
   mayHave(fingerprint: Fingerprint): boolean {
-    const bucket = bucketOf(fingerprint);
-    return ((this.#buckets[bucket >>> 3] as number) & (1 << (bucket & 7))) !== 0 && this.#filter.mayHave(fingerprint);
+    return this.hasBucket(bucketOf(fingerprint)) && this.#filter.mayHave(fingerprint);
+  }
+
+  /** Whether that bucket holds anything. */
+  hasBucket(bucket: number): boolean {
+    return ((this.#buckets[bucket >>> 3] as number) & (1 << (bucket & 7))) !== 0;
   }
 
   /** Record: checksum | format u8, three zeros | first u64 | last u64 | bucket bits | filter. */

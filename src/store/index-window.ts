@@ -8,7 +8,7 @@ import { BloomFilter } from './bloom-filter.ts';
 import { grown } from './columns.ts';
 import { type Fingerprint, FingerprintTable } from './fingerprint.ts';
 import { invariant } from './invariant.ts';
-import { bucketCount, bucketOf, encodePostings } from './postings.ts';
+import { bucketCount, bucketOf, encodePostings, type Posting } from './postings.ts';
 
 const none = -1;
 /** Buckets encoded between two pauses. */
@@ -89,6 +89,12 @@ export class IndexWindow {
   find(fingerprint: Fingerprint): LogIndex[] {
     const trace = this.#traces.find(fingerprint);
     return trace === none ? [] : this.#indicesOf(trace);
+  }
+
+  /** All of it, in no order. Traces and entries may come in meanwhile. */
+  *postings(): Generator<Posting> {
+    for (let trace = 0; trace < this.#traces.size; trace += 1)
+      yield { fingerprint: this.#traces.at(trace), indices: this.#indicesOf(trace) };
   }
 
   #indicesOf(trace: number): LogIndex[] {

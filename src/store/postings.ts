@@ -42,6 +42,27 @@ export function encodePostings(postings: readonly Posting[], firstIndex: LogInde
   return target.subarray(0, at);
 }
 
+/** All postings of bucket number `bucket`, ascending; null when the bytes make no sense. */
+export function decodePostings(bytes: Uint8Array, bucket: number, firstIndex: LogIndex): Posting[] | null {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const reader = new VarintReader(bytes);
+  const postings: Posting[] = [];
+  while (!reader.atEnd) {
+    if (reader.at + restBytes > bytes.length) return null;
+    const rest = view.getUint8(reader.at) * 0x1_0000_0000 + view.getUint32(reader.at + 1);
+    reader.at += restBytes;
+    const count = reader.next();
+    const indices: LogIndex[] = [];
+    let index: number = firstIndex;
+    for (let reference = 0; reference < count && reader.ok; reference += 1) {
+      index += reader.next();
+      indices.push(asIndex(index));
+    }
+    postings.push({ fingerprint: (rest * bucketCount + bucket) as Fingerprint, indices });
+  }
+  return reader.ok ? postings : null;
+}
+
 /** The entries of one trace in its bucket, ascending; none when it is not there, null when the bucket makes no sense. */
 export function findPosting(bucket: Uint8Array, fingerprint: Fingerprint, firstIndex: LogIndex): LogIndex[] | null {
   const wanted = Math.floor(fingerprint / bucketCount);

@@ -29,9 +29,10 @@ import {
   windowKey,
   windowOfFlushKey,
 } from './index-records.ts';
+import { IndexDigest } from './index-digest.ts';
 import { IndexWindow } from './index-window.ts';
 import { invariant } from './invariant.ts';
-import { bucketOf, findPosting } from './postings.ts';
+import { bucketCount, bucketOf, decodePostings, findPosting, type Posting } from './postings.ts';
 
 export interface TraceIndexOptions {
   /** Opens the store `index`; called again after a failed write. */
@@ -56,6 +57,7 @@ export interface AppliedPosition {
 
 const start: AppliedPosition = { applied: emptyLog.index, hash: emptyLog.hash };
 const recordsPerRead = 64;
+const referencesPerStep = 1_024;
 
 export class TraceIndex {
   readonly #options: Required<TraceIndexOptions>;
@@ -214,6 +216,72 @@ export class TraceIndex {
   }
 
   /**
+   * The first of the traces that does not lead to this block, one that was taken in; null when all do (protocol F2).
+   * Rejects with `DamagedError`: then rebuild.
+   */
+  async unfound(block: LogIndex, fingerprints: Iterable<Fingerprint>): Promise<Fingerprint | null> {
+    this.#assertSound();
+    const covers = ({ first, last }: { first: LogIndex; last: LogIndex }): boolean => first <= block && block <= last;
+    const inMemory = [...this.#full, this.#open].find(covers);
+    if (inMemory !== undefined) {
+      for (const each of fingerprints) if (!inMemory.find(each).includes(block)) return each;
+      return null;
+    }
+    const window = this.#windows.find(covers);
+    if (window === undefined) return null;
+    const byBucket = new Map<number, Fingerprint[]>();
+    for (const each of fingerprints) {
+      if (!window.mayHave(each)) return each;
+      const bucket = byBucket.get(bucketOf(each));
+      if (bucket === undefined) byBucket.set(bucketOf(each), [each]);
+      else bucket.push(each);
+    }
+    const buckets = [...byBucket.keys()];
+    const keys = buckets.map((bucket) => bucketKey(window.number, bucket));
+    const records = await this.#read((store) => store.getMany(keys));
+    for (const [at, bucket] of buckets.entries()) {
+      const leading = postingsOf(window, bucket, records[at]).filter(({ indices }) => indices.includes(block));
+      const held = new Set(leading.map(({ fingerprint }) => fingerprint));
+      const missing = byBucket.get(bucket)?.find((each) => !held.has(each));
+      if (missing !== undefined) return missing;
+    }
+    return null;
+  }
+
+  /** What the index says of the blocks in (above, to]; `to` was taken in. Rejects with `DamagedError`: then rebuild. */
+  async digest(above: LogIndex, to: LogIndex): Promise<IndexDigest> {
+    this.#assertSound();
+    const digest = new IndexDigest();
+    const add = function* (postings: Iterable<Posting>): Generator<void, void> {
+      let counted = 0;
+      for (const { fingerprint, indices } of postings) {
+        for (const block of indices) if (block > above && block <= to) digest.add(fingerprint, block);
+        counted += indices.length;
+        if (counted < referencesPerStep) continue;
+        counted = 0;
+        yield;
+      }
+    };
+    const inMemory = [...this.#full, this.#open];
+    const onDisk = this.#windows.filter(({ first, last }) => first <= to && last > above);
+    for (const window of inMemory) await this.#options.executor.run(add(window.postings()));
+    for (const window of onDisk) {
+      const buckets = Array.from({ length: bucketCount }, (_, bucket) => bucket).filter((each) =>
+        window.hasBucket(each),
+      );
+      while (buckets.length > 0) {
+        const some = buckets.splice(0, recordsPerRead);
+        const records = await this.#read((store) =>
+          store.getMany(some.map((bucket) => bucketKey(window.number, bucket))),
+        );
+        for (const [at, bucket] of some.entries())
+          await this.#options.executor.run(add(postingsOf(window, bucket, records[at])));
+      }
+    }
+    return digest;
+  }
+
+  /**
    * Flushes when it is time: after `flushEntries` entries or `flushWindows` full windows, or when a full window has waited
    * `flushMs`. Resolves with whether it did. Rejects when the write failed; nothing is lost and a later call tries again.
    */
@@ -315,4 +383,14 @@ export class TraceIndex {
   #assertSound(): void {
     if (this.#damaged !== null) throw new DamagedError('the index', this.#damaged);
   }
+}
+
+/** All that stands in a bucket that holds anything. Throws `DamagedError`. */
+function postingsOf(window: StoredWindow, bucket: number, record: Uint8Array | undefined): readonly Posting[] {
+  const where = `bucket ${bucket} of window ${window.number} of the index`;
+  if (record === undefined) throw new DamagedError(where, 'it is missing');
+  const bytes = decodeBucket(bucketKey(window.number, bucket), record, where);
+  const postings = decodePostings(bytes, bucket, window.first);
+  if (postings === null) throw new DamagedError(where, 'it does not hold whole postings');
+  return postings;
 }

@@ -4,6 +4,7 @@
  */
 import type { Logger } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
+import { replicasOf } from '../raft/core/configuration.ts';
 import { emptyLog, type NodeId, nodeIdOf } from '../raft/core/types.ts';
 import { BlockLog } from '../store/block-log.ts';
 import { HardStateFile, hardStateSlots } from '../store/hard-state.ts';
@@ -43,7 +44,9 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       `the log in --data belongs to cluster ${log.clusterId} and its hard state to ${promisedTo}: put back the directory as it was`,
     );
   }
-  const owner = log.configuration?.voters.find((voter) => voter.endsWith(`#${hardState.state?.incarnation}`));
+  const configurations = [log.configuration, hardState.state?.configuration?.configuration ?? null];
+  const replicas = configurations.flatMap((known) => (known === null ? [] : replicasOf(known)));
+  const owner = replicas.find((replica) => replica.endsWith(`#${hardState.state?.incarnation}`));
   if (owner !== undefined && nodeIdOf(owner) !== node) {
     throw new Error(`--data is the directory of ${nodeIdOf(owner)}, not of ${node}: correct --id or --data`);
   }

@@ -43,6 +43,7 @@ interface Asked {
   readonly resolve: (result: MemberChangeResult) => void;
 }
 
+const noAddresses: Readonly<Record<NodeId, string>> = {};
 /** How often a change under way is looked at. */
 const lookEveryMs = 20;
 
@@ -51,8 +52,12 @@ export class Membership {
   readonly #asked = new Map<string, Asked>();
   /** What other nodes said of the members, while this one does not know better. */
   #heard: Readonly<Record<NodeId, string>> = {};
+  /** Nodes of this cluster that came by themselves: this one may have missed that they are members, and must answer them. */
+  #met: Readonly<Record<NodeId, string>> = {};
   #known: {
-    readonly said: Readonly<Record<NodeId, string>>;
+    readonly logged: Readonly<Record<NodeId, string>>;
+    readonly heard: Readonly<Record<NodeId, string>>;
+    readonly met: Readonly<Record<NodeId, string>>;
     readonly addresses: ReadonlyMap<NodeId, string>;
     readonly members: Readonly<Record<NodeId, string>>;
   } | null = null;
@@ -68,14 +73,16 @@ export class Membership {
   /** Everybody this node should be connected to, with where they listen; itself included. */
   get addresses(): ReadonlyMap<NodeId, string> {
     // The founding itself names no addresses: until the log has come that far, the others' word stands.
-    const logged = this.#configuration?.addresses ?? {};
-    const said = Object.keys(logged).length > 0 ? logged : this.#heard;
-    if (this.#known?.said === said) return this.#known.addresses;
+    const logged = this.#configuration?.addresses ?? noAddresses;
+    const heard = Object.keys(logged).length > 0 ? noAddresses : this.#heard;
+    const met = this.#met;
+    const known = this.#known;
+    if (known?.logged === logged && known.heard === heard && known.met === met) return known.addresses;
     const { node, address, configured } = this.#options;
-    const members = Object.entries(said) as [NodeId, string][];
+    const members = Object.entries({ ...heard, ...met, ...logged }) as [NodeId, string][];
     // What the operator says now counts more than what was true when a member was added.
     const addresses: ReadonlyMap<NodeId, string> = new Map([...members, ...configured, [node, address]]);
-    this.#known = { said, addresses, members: Object.fromEntries(addresses) };
+    this.#known = { logged, heard, met, addresses, members: Object.fromEntries(addresses) };
     return addresses;
   }
 
@@ -85,11 +92,25 @@ export class Membership {
     return this.#known?.members ?? Object.fromEntries(addresses);
   }
 
-  /** A member presented itself: whoever waits at the door, or lost its disk, learns from it who the others are. */
-  heard({ clusterId, members }: Hello): void {
+  /** A node of the cluster presented itself: whoever waits at the door, or lost its disk, learns from it who the others are. */
+  heard({ node, peer, clusterId, founded, members }: Hello): void {
+    if (clusterId === null) return;
     const heard = this.#heard;
-    const isNew = Object.entries(members).some(([node, address]) => heard[node as NodeId] !== address);
-    if (clusterId !== null && isNew) this.#heard = { ...heard, ...members };
+    const isNew = Object.entries(members).some(([member, address]) => heard[member as NodeId] !== address);
+    if (isNew) this.#heard = { ...heard, ...members };
+    if (founded && this.#met[node] !== peer) this.#met = { ...this.#met, [node]: peer };
+  }
+
+  /** The members changed: whoever is none now and not there is no longer looked for. */
+  forgetAbsent(): void {
+    const configuration = this.#configuration;
+    if (configuration === null) return;
+    const there = new Set<string>([
+      ...replicasOf(configuration).map(nodeIdOf),
+      ...this.#options.peers.connected.map(({ node }) => node),
+    ]);
+    const kept = Object.entries(this.#met).filter(([node]) => there.has(node));
+    if (kept.length < Object.keys(this.#met).length) this.#met = Object.fromEntries(kept);
   }
 
   /** Connected nodes that are no members: they wait to be added. */

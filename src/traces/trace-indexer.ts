@@ -9,12 +9,13 @@ import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import { DiskError } from '../platform/disk-error.ts';
 import type { KeyValue } from '../platform/key-value.ts';
-import type { Platform } from '../platform/platform.ts';
+import type { Disk, Platform } from '../platform/platform.ts';
 import { asIndex, type Entry, type LogIndex } from '../raft/core/types.ts';
 import { BlockReader } from '../store/block-reader.ts';
 import type { BlockLog } from '../store/block-log.ts';
 import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
 import type { Fingerprint } from '../store/fingerprint.ts';
+import type { IndexDigest } from '../store/index-digest.ts';
 import { TraceIndex } from '../store/trace-index.ts';
 
 export interface TraceIndexerOptions {
@@ -49,7 +50,7 @@ export class TraceIndexer {
     if (log.base === null) throw new Error('the index opens after the log is founded');
     const { position } = log.base;
     const index = await TraceIndex.open({
-      openStore: () => openStore(options),
+      openStore: () => openIndexStore(platform.disk, (sentence) => logger.warn({}, sentence)),
       destroyStore: () => platform.disk.destroyKeyValue('index'),
       clock: platform.clock,
       executor: platform.executor,
@@ -102,6 +103,38 @@ export class TraceIndexer {
       this.#rebuild(error.message);
       throw this.#notReady();
     }
+  }
+
+  /** See `TraceIndex.digest`. Rejects with `not-ready` while the index is being rebuilt. */
+  async digest(above: LogIndex, to: LogIndex): Promise<IndexDigest> {
+    if (this.#rebuilding !== null) throw this.#notReady();
+    try {
+      return await this.#index.digest(above, to);
+    } catch (error) {
+      if (!(error instanceof DamagedError)) throw error;
+      this.#rebuild(error.message);
+      throw this.#notReady();
+    }
+  }
+
+  /**
+   * Whether a block is found through every trace in it; true, too, where nothing can be said now. If not, the index is
+   * rebuilt (protocol F2).
+   */
+  async finds(block: LogIndex, fingerprints: Iterable<Fingerprint>): Promise<boolean> {
+    if (this.#rebuilding !== null || block > this.#index.applied) return true;
+    let fault: string;
+    try {
+      const unfound = await this.#index.unfound(block, fingerprints);
+      if (unfound === null) return true;
+      fault = `entry ${block} is not found through a trace in it`;
+    } catch (error) {
+      if (!(error instanceof DamagedError)) throw error;
+      fault = error.message;
+    }
+    if (this.#rebuilding !== null) return true;
+    this.#rebuild(fault);
+    return false;
   }
 
   #notReady(): QuorateError {
@@ -195,13 +228,12 @@ export class TraceIndexer {
 }
 
 /** The index is a cache: a store that says of itself that it is broken is thrown away, and no reason not to start. */
-async function openStore({ platform, logger }: TraceIndexerOptions): Promise<KeyValue> {
-  const { disk } = platform;
+export async function openIndexStore(disk: Disk, told?: (sentence: string) => void): Promise<KeyValue> {
   try {
     return await disk.openKeyValue('index');
   } catch (error) {
     if (!(error instanceof DiskError) || (error.code !== 'damaged' && error.code !== 'io')) throw error;
-    logger.warn({}, `the index is rebuilt from the log: its store does not open (${error.message})`);
+    told?.(`the index is rebuilt from the log: its store does not open (${error.message})`);
     await disk.destroyKeyValue('index');
     return disk.openKeyValue('index');
   }

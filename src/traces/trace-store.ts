@@ -14,6 +14,7 @@ import {
   type ConfigurationAt,
   emptyLog,
   type Entry,
+  type EntryHash,
   type LogIndex,
   type NodeId,
   type ReplicaId,
@@ -37,6 +38,7 @@ import { findTerms, findTermsOrCut } from './log-terms.ts';
 import { lookUpTrace, type TracePage } from './lookup.ts';
 import { Membership } from './membership.ts';
 import { Peers } from './peers.ts';
+import { Scrub, type ScrubStatus } from './scrub.ts';
 import { memberStatuses, type StoreStatus } from './status.ts';
 import { TraceIndexer } from './trace-indexer.ts';
 
@@ -63,6 +65,8 @@ export interface TraceStoreOptions {
   readonly blockRawBytesTarget?: number;
   /** The end of the log that is verified at open; see limits. */
   readonly logVerifyBytes?: number;
+  /** From the end of one pass of the scrub to the next; see limits. */
+  readonly scrubRestMs?: number;
   /** The node must stop; called at most once. */
   readonly fatal: (error: Error) => void;
 }
@@ -77,12 +81,23 @@ export interface TraceRead extends TracePage {
   readonly applied: LogIndex;
 }
 
+export interface StoreDigest {
+  readonly index: LogIndex;
+  /** The log begins after this entry. */
+  readonly begins: LogIndex;
+  readonly logHash: EntryHash;
+  readonly indexDigest: string;
+  /** (trace, block) pairs in the index. */
+  readonly references: number;
+}
+
 /** The part that exists once the cluster is founded. */
 interface Running {
   readonly replica: Replica;
   readonly index: TraceIndexer;
   readonly ingest: Ingest;
   readonly leadership: Leadership;
+  readonly scrub: Scrub;
 }
 
 /** Often enough that a status page is not behind what the others already know. */
@@ -107,6 +122,7 @@ export class TraceStore {
   #caughtUpTo = asIndex(0);
   #leaving = false;
   #stopped = false;
+  #digesting = false;
   #cancelReport: () => void = () => undefined;
 
   private constructor(options: TraceStoreOptions, log: BlockLog, hardState: HardStateFile, incarnation: string) {
@@ -311,7 +327,18 @@ export class TraceStore {
       peers: this.#peers,
       send: (to, message) => transport.send(to, 'control', message),
     });
-    this.#running = { replica, index, ingest, leadership };
+    const scrub = Scrub.start({
+      platform,
+      log: this.#log,
+      entries: this.#entries,
+      index,
+      logger,
+      applied: () => replica.status.applied,
+      isBusy: () => ingest.isBehind || this.#log.stagedBytes > limits.scrubYieldBytes,
+      bytesPerSecond: this.#limits.scrubBytesPerSecond,
+      restMs: this.#options.scrubRestMs ?? limits.scrubRestMs,
+    });
+    this.#running = { replica, index, ingest, leadership, scrub };
     this.#membersChanged();
   }
 
@@ -336,6 +363,7 @@ export class TraceStore {
   #membersChanged(): void {
     // The pump of a replica runs before this node knows it as its own.
     if (this.#running === null) return;
+    this.#membership.forgetAbsent();
     this.#reachMembers();
     for (const hello of this.#peers.connected) this.#offerFounding(hello);
   }
@@ -560,6 +588,32 @@ export class TraceStore {
     return this.#require().leadership.transfer(to);
   }
 
+  /**
+   * What this node holds of the log up to `index`, in two values that are equal on every sound replica whose log begins at the
+   * same place: the hash of the entry there, which covers all headers below, and a digest of the index. One at a time.
+   * Rejects with `not-ready` where it is not that far.
+   */
+  async digest(index: LogIndex): Promise<StoreDigest> {
+    const { replica, index: indexer } = this.#require();
+    const { applied } = replica.status;
+    if (index > applied)
+      throw new QuorateError('not-ready', `this node has applied entry ${applied}, not yet ${index}`);
+    if (this.#digesting) throw new QuorateError('overloaded', 'this node computes another digest: ask again later');
+    this.#digesting = true;
+    try {
+      const begins = this.#log.base?.position.index ?? emptyLog.index;
+      const untilMs = this.#options.platform.clock.monotonicMs() + limits.readDeadlineMs;
+      const logHash =
+        index <= begins
+          ? (this.#log.base?.position.hash ?? emptyLog.hash)
+          : (await this.#entries.read(index, untilMs)).hash;
+      const digest = await indexer.digest(begins, index);
+      return { index, begins, logHash, indexDigest: digest.toString(), references: digest.count };
+    } finally {
+      this.#digesting = false;
+    }
+  }
+
   #require(): Running {
     if (this.#stopped) throw this.#stopping();
     if (this.#running === null) throw new QuorateError('not-ready', this.#waitingToStart);
@@ -582,6 +636,11 @@ export class TraceStore {
   get logRepairs(): { readonly damaged: number; readonly repaired: number } {
     const { damaged, repaired } = this.#entries;
     return { damaged, repaired };
+  }
+
+  /** What the scrub has seen since the start; null until the cluster is founded. Cheap. */
+  get scrubStatus(): ScrubStatus | null {
+    return this.#running?.scrub.status ?? null;
   }
 
   get status(): StoreStatus {
@@ -630,6 +689,7 @@ export class TraceStore {
     this.#cancelReport();
     this.#running?.replica.stop();
     this.#running?.index.stop();
+    this.#running?.scrub.stop();
     this.#entries.close();
     this.#membership.close();
   }
@@ -655,6 +715,7 @@ export class TraceStore {
     this.#running?.replica.stop();
     await this.#running?.replica.idle();
     await this.#entries.idle();
+    await this.#running?.scrub.idle();
     await this.#running?.index.close();
     await this.#log.close();
     await this.#hardState.close();

@@ -3,23 +3,27 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClientLimits, limits } from '../../src/limits.ts';
-import { silentLogger } from '../../src/logger.ts';
+import { type Logger, silentLogger } from '../../src/logger.ts';
 import { type RunningNode, startNode } from '../../src/node.ts';
 import { metric } from '../support/metrics.ts';
 import { eventually } from '../support/quorate-client.ts';
 
 export class OneNode {
   readonly node: RunningNode;
-  readonly #directory: string;
+  /** Its data directory. */
+  readonly data: string;
 
   private constructor(node: RunningNode, directory: string) {
     this.node = node;
-    this.#directory = directory;
+    this.data = directory;
   }
 
-  /** Starts a cluster of one and resolves when it serves. */
-  static async start(other: Partial<ClientLimits> = {}): Promise<OneNode> {
-    const directory = mkdtempSync(join(tmpdir(), 'quorate-api-'));
+  /** Starts a cluster of one, on data that is there if that is said, and resolves when it serves. */
+  static async start(
+    other: Partial<ClientLimits> = {},
+    directory: string = mkdtempSync(join(tmpdir(), 'quorate-api-')),
+    logger: Logger = silentLogger,
+  ): Promise<OneNode> {
     const anyPort = { host: '127.0.0.1', port: 0 };
     const node = await startNode(
       {
@@ -34,7 +38,7 @@ export class OneNode {
         logLevel: 'silent',
         limits: { ...limits, ...other },
       },
-      silentLogger,
+      logger,
     );
     const one = new OneNode(node, directory);
     await eventually('readiness', async () => (await fetch(`${one.url}/readyz`)).status === 200);
@@ -54,8 +58,13 @@ export class OneNode {
     return metric(this.url, series);
   }
 
-  async stop(): Promise<void> {
+  /** Stops it and leaves its data. */
+  async end(): Promise<void> {
     await this.node.stop();
-    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  async stop(): Promise<void> {
+    await this.end();
+    rmSync(this.data, { recursive: true, force: true });
   }
 }

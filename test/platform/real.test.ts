@@ -1,5 +1,5 @@
 /** The real seams, on a temporary directory and the loopback. */
-import { mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Level } from 'level';
@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { realClock } from '../../src/platform/real/clock.ts';
 import { realCodec } from '../../src/platform/real/codec.ts';
 import { openRealExecutor } from '../../src/platform/real/executor.ts';
+import { openLevel } from '../../src/platform/real/key-value.ts';
 import { RealPipeNetwork } from '../../src/platform/real/pipe.ts';
 import { openRealPlatform } from '../../src/platform/real/platform.ts';
 import { realRandom } from '../../src/platform/real/random.ts';
@@ -128,5 +129,36 @@ describe('sentences for system errors', () => {
       code: 'LEVEL_DATABASE_NOT_OPEN',
     });
     expect(diskErrorOf(outer, 'DIR')).toMatchObject({ code: 'full' });
+  });
+});
+
+describe('a LevelDB store without its file CURRENT', () => {
+  it.each([
+    ['lost', null],
+    ['altered', 'MANIFEST-999999\n'],
+  ])('%s: is refused in a sentence, and nothing of it is deleted', async (_, current) => {
+    const path = join(dataDir, 'headless');
+    const options = { compression: false, writeBufferBytes: 64 * 1024, dataDir };
+    const value = new Uint8Array(1_000);
+    for (let session = 0; session < 2; session += 1) {
+      const store = await openLevel(path, options);
+      await store.batch([{ type: 'put', key: Uint8Array.of(session), value }], { sync: true });
+      await store.close();
+    }
+    const named = await readFile(join(path, 'CURRENT'), 'utf8');
+    if (current === null) await rm(join(path, 'CURRENT'));
+    else await writeFile(join(path, 'CURRENT'), current);
+    const before = (await readdir(path)).toSorted();
+    await expect(openLevel(path, options)).rejects.toMatchObject({
+      code: 'damaged',
+      message: expect.stringMatching(/its file CURRENT is lost or altered.*write the line MANIFEST-\d+ into/),
+    });
+    // A handle that was made all the same would open itself now.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect((await readdir(path)).toSorted()).toEqual(before);
+    await writeFile(join(path, 'CURRENT'), named);
+    const mended = await openLevel(path, options);
+    expect(await mended.get(Uint8Array.of(0))).toEqual(value);
+    await mended.close();
   });
 });

@@ -80,7 +80,13 @@ export class Configurations {
   forEntry(index: number): readonly Configuration[] {
     const at = this.#committed.findLastIndex((known) => known.index <= index);
     const later = [...this.#written.values()].filter((known) => known.index > index);
-    return [...this.#committed.slice(Math.max(0, at)), ...later].map(({ configuration }) => configuration);
+    const known = [...this.#committed.slice(Math.max(0, at)), ...later];
+    // Entries are looked at in order: a joint configuration below this one is committed, and its leader may have ended it already.
+    const ended = known.filter((joint) => joint.index < index && isJoint(joint.configuration));
+    return [
+      ...known.map(({ configuration }) => configuration),
+      ...ended.map(({ configuration }) => settled(configuration)),
+    ];
   }
 
   /** An operator asks for a change: until `over` is called, it may come true. */

@@ -51,6 +51,7 @@ const smallLimits = {
   blockRawBytesTarget: 2_048,
   indexFlushEntries: 24,
   logVerifyBytes: verifiedTailBytes,
+  scrubRestMs: 5_000,
 };
 
 export class SimNode {
@@ -99,7 +100,7 @@ export class SimNode {
       this.crash('process');
       watch.failed(this, error);
     };
-    const { indexFlushEntries, blockRawBytesTarget, logVerifyBytes, lookupBlocksMax } = smallLimits;
+    const { lookupBlocksMax, ...small } = smallLimits;
     const opened = TraceStore.open({
       platform: {
         clock: new SimClock(process, this.skew),
@@ -118,9 +119,7 @@ export class SimNode {
       address: `${this.id}:4319`,
       members: new Map(members.map((id) => [id, `${id}:4319`])),
       logger: logger ?? silentLogger,
-      indexFlushEntries,
-      blockRawBytesTarget,
-      logVerifyBytes,
+      ...small,
       limits: { ...limits, lookupBlocksMax },
       committed: (entry) => {
         if (!process.alive) return;

@@ -4,7 +4,7 @@
  * acknowledged span.
  */
 import type { Logger } from '../../src/logger.ts';
-import { asNodeId, type NodeId, nodeIdOf, replicaIdOf } from '../../src/raft/core/types.ts';
+import { asIndex, asNodeId, type NodeId, nodeIdOf, replicaIdOf } from '../../src/raft/core/types.ts';
 import type { PeerMessage } from '../../src/transport/transport.ts';
 import { checkHistory, HistoryRecorder } from '../support/history.ts';
 import { Configurations } from './configurations.ts';
@@ -62,6 +62,7 @@ export const coverageMarks = [
   'unknown outcome',
   'index rebuild',
   'repaired entry',
+  'damage met by the scrub',
   'full disk',
   'paged read',
   'split export',
@@ -105,6 +106,8 @@ export class SimulationFailure extends Error {
 const defaultFaultMs = 60_000;
 const foundedWithinMs = 15_000;
 const convergeWithinMs = 25_000;
+/** Two passes of the scrub with the rest between them, and a repair. */
+const scrubbedWithinMs = 25_000;
 /** Ten times what a run takes: nodes that keep one another busy for nothing. */
 const stepsMax = 1_000_000;
 /** Of seeds; the others run over messages, which is quicker and harsher. */
@@ -262,6 +265,12 @@ class Simulation {
       await this.#converge((node) => well.includes(node), everyone, `${names} are ready and equal by themselves`);
       this.#nemesis.healAll();
       if (!everyone) await this.#converge(() => true, true, 'all members are ready and equal');
+      await this.#until(
+        scrubbedWithinMs,
+        'every disk of a member holds every committed entry',
+        () => this.#areDisksWhole(this.#members),
+        'X7',
+      );
       this.#checkHistory();
     } catch (error) {
       throw this.#explain(error);
@@ -327,6 +336,17 @@ class Simulation {
     return this.#members.some((node) => node.id === id);
   }
 
+  /** Each committed entry stands on the disk of each of these nodes, whole and the same: the scrub has seen to it. */
+  #areDisksWhole(nodes: readonly SimNode[]): boolean {
+    const [one, ...others] = nodes;
+    if (one === undefined) return true;
+    for (let index = this.#witness.highestCommitted; index > 0; index -= 1) {
+      const hash = one.view.entry(asIndex(index))?.hash;
+      if (hash === undefined || others.some(({ view }) => view.entry(asIndex(index))?.hash !== hash)) return false;
+    }
+    return true;
+  }
+
   #checkHistory(): void {
     const verdict = checkHistory(this.#history.history());
     if (!verdict.ok) throw new Violation(`C1: ${verdict.fault} on trace ${verdict.trace}: ${verdict.explanation}`);
@@ -334,7 +354,7 @@ class Simulation {
 
   /** A first read may find the index damaged and be told to come back; after that it must be answered. */
   async #readAtLast(target: Target, trace: string): Promise<void> {
-    for (let attempt = 0; attempt < 20; attempt += 1) {
+    for (let attempt = 0; attempt < 20 && this.#isMember(target); attempt += 1) {
       if (await this.#scheduler.complete(this.#workload.read('at last', target, trace))) return;
       await this.#advance(100);
     }
@@ -347,7 +367,7 @@ class Simulation {
     this.#checkGuards();
   }
 
-  async #until(patienceMs: number, what: string, reached: () => boolean): Promise<void> {
+  async #until(patienceMs: number, what: string, reached: () => boolean, rule = 'L1'): Promise<void> {
     let done = false;
     const untilMs = this.#scheduler.nowMs + patienceMs;
     await this.#scheduler.run({
@@ -359,7 +379,7 @@ class Simulation {
     });
     this.#checkGuards();
     if (!done)
-      throw new Violation(`L1: within ${patienceMs} ms it did not come true that ${what}${this.#describeNodes()}`);
+      throw new Violation(`${rule}: within ${patienceMs} ms it did not come true that ${what}${this.#describeNodes()}`);
   }
 
   #describeNodes(): string {
@@ -441,6 +461,7 @@ class Simulation {
       if (sentence.startsWith('the index is rebuilt')) this.#marks.add('index rebuild');
       if (sentence === 'handed the lead over') this.#marks.add('leadership transfer');
       if (sentence === 'a damaged entry of the log was repaired') this.#marks.add('repaired entry');
+      if (sentence === 'the scrub met damage') this.#marks.add('damage met by the scrub');
       if (sentence.includes('found') && sentence.endsWith('the cluster')) this.#nemesis.founding(this.#node(id));
       if (this.#options.trace !== undefined) this.#journal.say(`${id} ${level}: ${sentence} ${JSON.stringify(fields)}`);
     };

@@ -308,3 +308,47 @@ describe('trace index, damaged', () => {
     return machine.platform.disk.openKeyValue('index');
   }
 });
+
+describe('what two indexes of one log say', () => {
+  /** Made from the blocks in windows of so many traces, flushed and opened again after `reopenedAt` of them. */
+  async function made(
+    blocks: Blocks,
+    windowTraces: number,
+    reopenedAt = 0,
+  ): Promise<{ index: TraceIndex; machine: Machine }> {
+    const machine = new Machine(1);
+    const cut = { machine, options: optionsOn(machine, { windowTraces }) };
+    let index = await open(cut);
+    applyTo(index, blocks, reopenedAt);
+    await machine.wait(index.close());
+    index = await open(cut);
+    applyTo(index, blocks);
+    return { index, machine };
+  }
+
+  test('has one digest, however it is cut into windows, and another where one reference is not there', async () => {
+    const digestOf = async (blocks: Blocks, windowTraces: number, reopenedAt = 0): Promise<string> => {
+      const { index, machine } = await made(blocks, windowTraces, reopenedAt);
+      const digest = await machine.wait(index.digest(asIndex(2), asIndex(25)));
+      return `${digest.toString()} ${digest.count}`;
+    };
+    const whole = await digestOf(someBlocks, 6);
+    expect(await digestOf(someBlocks, 1_000)).toBe(whole);
+    expect(await digestOf(someBlocks, 9, 17)).toBe(whole);
+    const without = (block: number): Blocks =>
+      someBlocks.map((traces, at) => (at + 1 === block ? traces.slice(0, -1) : traces));
+    for (const block of [3, 10, 25]) expect(await digestOf(without(block), 6, 17)).not.toBe(whole);
+    // Below the beginning of the log, and behind the index that is asked for.
+    for (const block of [2, 26]) expect(await digestOf(without(block), 6, 17)).toBe(whole);
+  });
+
+  test('a block is found through each trace in it, and not through another one, on disk and in memory', async () => {
+    const { index, machine } = await made(someBlocks, 6, 17);
+    for (const [at, traces] of someBlocks.entries()) {
+      const unfound = (more: readonly number[]): Promise<Fingerprint | null> =>
+        machine.wait(index.unfound(asIndex(at + 1), [...traces, ...more].map(traceOf)));
+      expect(await unfound([])).toBeNull();
+      expect(await unfound([77])).toBe(traceOf(77));
+    }
+  });
+});

@@ -6,7 +6,6 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { TestCluster } from './cluster.ts';
 import { checkHistory, HistoryRecorder } from './history.ts';
 import type { HistoryCounts } from './history.ts';
 import { smallExport } from './otlp-workload.ts';
@@ -22,6 +21,12 @@ const readersPerNode = 2;
 const clientTimeoutMs = 3_000;
 const restMsMax = 8;
 
+/** Nodes to write to and read from. */
+export interface TrafficTarget {
+  readonly ids: readonly string[];
+  readonly clients: readonly QuorateClient[];
+}
+
 interface OpenTrace {
   readonly id: string;
   exports: number;
@@ -29,7 +34,7 @@ interface OpenTrace {
 
 export class Traffic {
   readonly recorder = new HistoryRecorder(() => performance.now());
-  readonly #cluster: TestCluster;
+  readonly #cluster: TrafficTarget;
   readonly #random: SeededRandom;
   readonly #open: OpenTrace[] = [];
   readonly #traceIds: string[] = [];
@@ -37,7 +42,7 @@ export class Traffic {
   #running: Promise<void>[] = [];
   #stopped = false;
 
-  constructor(cluster: TestCluster, seed: number) {
+  constructor(cluster: TrafficTarget, seed: number) {
     this.#cluster = cluster;
     this.#random = new SeededRandom(seed);
   }
@@ -83,13 +88,14 @@ export class Traffic {
   }
 
   /**
-   * Stops, reads every trace once more through every node, and checks all that was seen. All nodes must be up.
+   * Stops, reads every trace once more through every one of these nodes, and checks all that was seen. They must be up.
    * Throws the explanation, and where the history was kept, when it is not linearizable.
    */
-  async settle(): Promise<HistoryCounts> {
+  async settle(ids: readonly string[] = this.#cluster.ids): Promise<HistoryCounts> {
     await this.stop();
+    const clients = this.#cluster.clients.filter(({ id }) => ids.includes(id));
     await Promise.all(
-      this.#cluster.clients.map(async (client) => {
+      clients.map(async (client) => {
         for (const trace of this.#traceIds) {
           const read = this.recorder.read(`last reader of ${client.id}`, trace, 'linearizable');
           // A freshly started node may still answer 503; a settled cluster must not go on doing so.

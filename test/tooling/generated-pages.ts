@@ -1,11 +1,19 @@
 /** The pages of docs/ that are made from tables in the code: `make docs` writes them, a test fails when they are stale. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { clientSettings, configFileSetting, limitFlag, nodeSettings, transferSettings } from '../../src/config.ts';
+import {
+  clientSettings,
+  configFileSetting,
+  limitFlag,
+  maintenanceSettings,
+  nodeSettings,
+  transferSettings,
+} from '../../src/config.ts';
 import { limits, settableLimits } from '../../src/limits.ts';
 import { environmentName } from '../../src/settings.ts';
 import type { Setting, Settings } from '../../src/settings.ts';
 import { plantedBugs } from '../sim/plants.ts';
+import { corruptionRows } from '../system/corruption/rows.ts';
 
 const root = join(import.meta.dirname, '../..');
 const notice = (source: string): string =>
@@ -16,6 +24,7 @@ const plantedBugsNotice = '<!-- From here on made from test/sim/plants.ts by `ma
 export function generatedPages(): { readonly path: string; readonly text: string }[] {
   return [
     { path: 'docs/configuration.md', text: configurationPage() },
+    { path: 'docs/corruption.md', text: corruptionPage() },
     { path: 'docs/limits.md', text: limitsPage(readFileSync(join(root, 'src/limits.ts'), 'utf8')) },
     { path: 'docs/track-record.md', text: trackRecordPage(readFileSync(join(root, 'docs/track-record.md'), 'utf8')) },
   ];
@@ -47,6 +56,52 @@ ${settingsTable({ url: clientSettings.url })}
 ## quorate cluster transfer
 
 ${settingsTable(transferSettings)}
+
+## quorate verify
+
+One of \`--data\` and \`--url\`.
+
+${settingsTable(maintenanceSettings)}
+
+## quorate reindex
+
+${settingsTable({ data: { ...nodeSettings.data, description: maintenanceSettings.data.description } })}
+`;
+}
+
+function corruptionPage(): string {
+  const rows = corruptionRows.map(({ part, damage, outcomes, says, mayCrash }) => [
+    part,
+    damage,
+    outcomes.join(', ') + (mayCrash === true ? ', after up to three crashes' : ''),
+    says.map(code).join(', '),
+  ]);
+  return `${notice('test/system/corruption/rows.ts')}
+
+# What a node makes of damaged files
+
+Three nodes under load; one is stopped, its files are damaged, it is started again. \`test/system/corruption.test.ts\` does each row
+with real processes, and fails where the node does anything else than stands here. In every row nothing acknowledged is lost,
+no ready node answers with anything wrong or smaller, and the other two serve meanwhile.
+
+${markdownTable(['part', 'damage', 'what the node does', 'what it says'], rows)}
+
+- **no trace**: it runs on; what was lost nobody needs, or another copy has it.
+- **repaired**: the entries of the log that do not fit are fetched from another node by their hash. The node keeps its vote.
+- **recovering**: the log lost its promised end. The node votes by its promise and is brought up by the leader.
+- **rebuilt**: the index is made again from the log. The node is not ready until it is.
+- **new incarnation**: what the node promised is not known any more. It takes its old place as another replica, a learner first.
+- **refuses**: it ends with one sentence that says what to do, and touches nothing. The others go on.
+
+Some damage to a *table* makes LevelDB end the process: its build has assertions, and there is no error to catch. It takes a read
+of that very place. Whoever looks after the node starts it again; after three ends within ten minutes that were no stops, it
+compares the checksums of all tables before it opens them. A damaged index is then made again; a damaged log is refused in a
+sentence that names the table. Until then the node crashes where it reads the place: that much is not turned into a sentence.
+
+To look at damage, stop the node and run \`quorate verify --data DIR\`, *before* it is started again: opening a damaged LevelDB
+deletes the evidence. It works on a copy, says what does not fit line by line, and changes nothing. A running node reads its
+whole log again in the background (the scrub), one MiB a second, and mends what it meets; \`quorate_scrub_findings_total\` counts.
+\`quorate verify --url URL\` compares what the nodes of a running cluster hold.
 `;
 }
 

@@ -86,15 +86,37 @@ describe('a node that is new', () => {
     const newcomer = await stage.waiting('n4');
     await stage.ask(stage.leader, 'add', 'n4');
     await stage.cluster.until(() => newcomer.opened.ready);
-    newcomer.crash();
+    // Far enough behind the change that opening the log no longer looks at it.
+    await stage.cluster.write(stage.leader, [3, 4, 5]);
+    await stage.cluster.runFor(500);
+    for (const node of [newcomer, ...stage.cluster.nodes]) node.crash();
     await stage.cluster.start(newcomer);
+    expect(newcomer.opened.replicaStatus?.configuration.configuration.voters.map(nodeIdOf)).toEqual([
+      'n1',
+      'n2',
+      'n3',
+      'n4',
+    ]);
     expect(newcomer.opened.status.members.map(({ id, peer }) => `${id} ${peer}`).toSorted()).toEqual([
       'n1 n1:4319',
       'n2 n2:4319',
       'n3 n3:4319',
       'n4 n4:4319',
     ]);
+    await stage.cluster.start(...stage.cluster.nodes);
     await stage.cluster.until(() => newcomer.opened.ready);
+  });
+
+  test('is not started by another name on the same directory', async () => {
+    const stage = await founded();
+    const newcomer = await stage.waiting('n4');
+    await stage.ask(stage.leader, 'add', 'n4');
+    await stage.cluster.until(() => newcomer.opened.ready);
+    await stage.cluster.write(stage.leader, [3]);
+    await stage.cluster.runFor(500);
+    newcomer.crash();
+    const other = stage.cluster.newcomer('n5', newcomer.disk);
+    await expect(stage.cluster.start(other)).rejects.toThrow('--data is the directory of n4, not of n5');
   });
 
   test('takes the place of a member, which is one no longer', async () => {

@@ -12,6 +12,9 @@ import { SimRandom } from '../sim/platform/random.ts';
 import { SimScheduler } from '../sim/platform/scheduler.ts';
 import { exportOf, spansIn, traceIdOf } from '../store/exports.ts';
 
+/** From one pass of the scrub to the next. */
+export const scrubRestMs = 20_000;
+
 const members = ['n1', 'n2', 'n3'].map(asNodeId);
 
 export class ClusterNode {
@@ -27,11 +30,11 @@ export class ClusterNode {
   #platform: SimPlatform | null = null;
   #boots = 0;
 
-  constructor(id: NodeId, cluster: StoreCluster, among: readonly NodeId[] = members) {
+  constructor(id: NodeId, cluster: StoreCluster, among: readonly NodeId[] = members, disk?: SimDiskState) {
     this.id = id;
     this.#members = among;
     this.#cluster = cluster;
-    this.disk = new SimDiskState(cluster.random.fork(`disk of ${id}`));
+    this.disk = disk ?? new SimDiskState(cluster.random.fork(`disk of ${id}`));
   }
 
   get opened(): TraceStore {
@@ -62,6 +65,7 @@ export class ClusterNode {
       logger: { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') },
       indexFlushEntries: 1,
       logVerifyBytes: this.#cluster.logVerifyBytes,
+      scrubRestMs,
       fatal: (error) => (this.failure = error),
     });
   }
@@ -69,6 +73,12 @@ export class ClusterNode {
   crash(): void {
     this.#platform?.disk.crash('process');
     this.store = null;
+  }
+
+  /** It closes all it has open, and its process ends. */
+  async stop(): Promise<void> {
+    await this.opened.close();
+    this.crash();
   }
 
   flipEntry(index: number): void {
@@ -111,8 +121,8 @@ export class StoreCluster {
   }
 
   /** A node that is no member, and knows none. */
-  newcomer(id: string): ClusterNode {
-    const node = new ClusterNode(asNodeId(id), this, []);
+  newcomer(id: string, disk?: SimDiskState): ClusterNode {
+    const node = new ClusterNode(asNodeId(id), this, [], disk);
     this.newcomers.push(node);
     return node;
   }

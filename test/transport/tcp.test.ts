@@ -53,6 +53,8 @@ describe('who may connect', () => {
     const newcomer = new Party(subject.make(asNodeId('n9'), new Map(), { host: 'n1', port: 4319 }), helloOf('n9'));
     await newcomer.start();
     await until(subject.clock, () => newcomer.up.has(n1));
+    // Nobody there was told of it; that it came is told.
+    await until(subject.clock, () => home.up.has(asNodeId('n9')));
     expect(newcomer.transport.send(n1, 'control', founded('c'))).toBe(false);
     const members = Object.entries(newcomer.up.get(n1)?.members ?? {});
     newcomer.transport.reach(new Map(members.map(([node, address]) => [asNodeId(node), address])));
@@ -60,6 +62,7 @@ describe('who may connect', () => {
     await until(subject.clock, () => home.received.length > 0);
     newcomer.transport.reach(new Map());
     await until(subject.clock, () => newcomer.events.includes('down n1'));
+    await until(subject.clock, () => home.events.includes('down n9'));
     expect(newcomer.transport.send(n1, 'control', founded('c'))).toBe(false);
   });
 

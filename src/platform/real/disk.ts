@@ -10,7 +10,7 @@ import { diskErrorOf } from './system-error.ts';
 
 const MiB = 1024 * 1024;
 /** Suffix of a store on its way out: a half-removed LevelDB would open as a shorter one. */
-const goneSuffix = '.gone';
+export const goneSuffix = '.gone';
 
 /** Blocks are compressed already, and large: no snappy, larger memtables so that files stay few (measurements a, 5). */
 const logOptions = { compression: false, writeBufferBytes: 16 * MiB };

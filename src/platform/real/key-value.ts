@@ -2,9 +2,11 @@
  * LevelDB behind the KeyValue seam. Bytes in, bytes out; no encodings.
  * LevelDB neither syncs by default nor checks what it reads (design, Store): callers do both.
  */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Level } from 'level';
+import { DiskError } from '../disk-error.ts';
 import type { KeyValue, KeyValueOperation, KeyValueRange } from '../key-value.ts';
-import type { DiskError } from '../disk-error.ts';
 import { diskErrorOf } from './system-error.ts';
 
 export interface LevelOptions {
@@ -22,6 +24,8 @@ const iteratorBytes = 256 * 1024;
 type Store = Level<Uint8Array, Uint8Array>;
 
 export async function openLevel(path: string, options: LevelOptions): Promise<KeyValue> {
+  // Before there is a handle: that opens itself in the next turn.
+  await refuseHeadless(path, options.dataDir);
   const store: Store = new Level<Uint8Array, Uint8Array>(path, {
     keyEncoding: 'view',
     valueEncoding: 'view',
@@ -34,6 +38,24 @@ export async function openLevel(path: string, options: LevelOptions): Promise<Ke
     throw diskErrorOf(error, options.dataDir);
   }
   return new LevelKeyValue(store, options.dataDir);
+}
+
+/**
+ * Without its file CURRENT LevelDB would begin anew and delete what it finds: all tables, whole as they are. One that names
+ * another MANIFEST than is there is the same damage, and easily mended by hand.
+ */
+async function refuseHeadless(path: string, dataDir: string): Promise<void> {
+  const files = await readdir(path).catch((): string[] => []);
+  // A crash while a store was being made leaves a MANIFEST alone.
+  if (!files.some((file) => /\.(ldb|sst|log)$/.test(file))) return;
+  const current = await readFile(join(path, 'CURRENT'), 'latin1').catch(() => '');
+  if (files.includes(current.trimEnd()) && current.endsWith('\n')) return;
+  const [manifest = 'its MANIFEST'] = files.filter((file) => file.startsWith('MANIFEST-'));
+  throw new DiskError(
+    'damaged',
+    `${dataDir} is damaged: its file CURRENT is lost or altered, and opened like that it would delete the rest; ` +
+      `write the line ${manifest} into ${join(path, 'CURRENT')}, or start this node with an empty --data`,
+  );
 }
 
 class LevelKeyValue implements KeyValue {

@@ -63,17 +63,18 @@ export function damageOldEntry(f: FaultContext): void {
 }
 
 /**
- * One copy; the other one must do. Where the crash has torn a write there is no other one, and a state would be gone that no
- * write had promised: then the copy stays.
+ * One copy; the other one must do. Where it was damaged before and not written since, there is no other one: then the copy stays.
  */
 export function damageHardState(f: FaultContext): void {
   const node = anyNode(f);
   hurt(f, 'copy of the hard state damaged', node, () => {
     const counter = node.view.hardStateCounter;
+    const wasHurt = node.disk.isHurt('hard-state');
     const slot = f.random.below(hardStateSlots.slotCount);
     const before = node.disk.slotBytes('hard-state', slot, hardStateSlots.slotBytes);
     loseSlot(f, node, slot);
-    if (before !== null && node.view.hardStateCounter !== counter) node.disk.overwriteSlot('hard-state', slot, before);
+    if (before !== null && wasHurt && node.view.hardStateCounter !== counter)
+      node.disk.overwriteSlot('hard-state', slot, before);
   });
 }
 

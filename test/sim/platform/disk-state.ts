@@ -28,6 +28,8 @@ export interface SlotState {
   bytes: Uint8Array;
   /** What each write so far replaced, newest last; few are kept. */
   readonly before: { readonly first: number; readonly bytes: Uint8Array }[];
+  /** Damaged, or written in part, since a write was done. */
+  isHurt: boolean;
   /** Grows with every change, damage too. */
   version: number;
 }
@@ -68,7 +70,8 @@ export class SimDiskState {
   /** The slot file `name` of `size` bytes, made of zeros when absent. */
   slotFile(name: string, size: number): SlotState {
     let file = this.slotFiles.get(name);
-    if (file === undefined) this.slotFiles.set(name, (file = { bytes: new Uint8Array(size), before: [], version: 0 }));
+    if (file === undefined)
+      this.slotFiles.set(name, (file = { bytes: new Uint8Array(size), before: [], isHurt: false, version: 0 }));
     if (file.bytes.length !== size)
       throw new Error(`the slot file ${name} has ${file.bytes.length} bytes, not ${size}`);
     return file;
@@ -211,6 +214,7 @@ export class SimDiskState {
     const file = this.slotFiles.get(name);
     if (file === undefined) return;
     file.bytes.set(bytes, slot * bytes.length);
+    file.isHurt = true;
     file.version += 1;
   }
 
@@ -231,7 +235,13 @@ export class SimDiskState {
     file.before.push({ first: offset, bytes: file.bytes.slice(offset, offset + bytes.length) });
     if (file.before.length > slotHistoryMax) file.before.shift();
     file.bytes.set(bytes, offset);
+    file.isHurt = false;
     file.version += 1;
+  }
+
+  /** Was the slot file damaged, or its last write cut short, since a write was done? */
+  isHurt(name: string): boolean {
+    return this.slotFiles.get(name)?.isHurt === true;
   }
 
   /** Called by the disk handle: a slot write was cut short. Each sector is old or new; after a power loss, or garbage. */
@@ -242,6 +252,7 @@ export class SimDiskState {
       if (fate < 4) continue;
       file.bytes.set(fate < 8 ? sector : this.#random.bytes(sector.length), offset + at);
     }
+    file.isHurt = true;
     file.version += 1;
   }
 }

@@ -1,0 +1,98 @@
+/** The scrub finds damage that nobody reads, while others can mend it, and delays nobody (protocol F2, F3). */
+import { expect, test } from 'vitest';
+import { bucketKey, decodeBucket, encodeBucket } from '../../src/store/index-records.ts';
+import { decodePostings, encodePostings } from '../../src/store/postings.ts';
+import { asIndex } from '../../src/raft/core/types.ts';
+import { keyOf } from '../sim/platform/ordered-bytes.ts';
+import { type ClusterNode, scrubRestMs, StoreCluster } from './store-cluster.ts';
+
+const traces = Array.from({ length: 12 }, (_, at) => at + 1);
+/** Long enough for a pass over so little, and for the repair. */
+const passMs = 10_000;
+
+async function twelveTraces(): Promise<{
+  cluster: StoreCluster;
+  nodes: readonly [ClusterNode, ClusterNode];
+  old: number;
+}> {
+  const cluster = new StoreCluster({ logVerifyBytes: 600 });
+  await cluster.start(...cluster.nodes);
+  await cluster.settled();
+  const { leader } = cluster;
+  if (leader === null) throw new Error('somebody leads');
+  const other = cluster.nodes.find((node) => node !== leader);
+  if (other === undefined) throw new Error('nobody follows');
+  const entryOf = await cluster.write(leader, traces);
+  await cluster.settled();
+  await cluster.runFor(1_000);
+  return { cluster, nodes: [other, leader], old: entryOf.get(4) ?? 0 };
+}
+
+test('an old entry is damaged and nobody reads it: the scrub meets it, and it is fetched from a peer', async () => {
+  const { cluster, nodes, old } = await twelveTraces();
+  const [victim, whole] = nodes;
+  victim.crash();
+  victim.flipEntry(old);
+  await cluster.start(victim);
+  await cluster.settled();
+  await cluster.runFor(passMs);
+  expect(victim.entryOnDisk(old)).toBe(whole.entryOnDisk(old));
+  expect(victim.log).toContain('warn: the scrub met damage');
+  expect(victim.store?.scrubStatus).toMatchObject({ findings: 1 });
+  expect(victim.store?.logRepairs).toEqual({ damaged: 0, repaired: 1 });
+});
+
+test('damage below what memory still keeps is mended from there, also with nobody else', async () => {
+  const { cluster, nodes, old } = await twelveTraces();
+  const [victim, other] = nodes;
+  const before = victim.entryOnDisk(old);
+  for (const node of cluster.nodes) if (node !== victim) node.crash();
+  victim.flipEntry(old);
+  await cluster.runFor(passMs + scrubRestMs);
+  expect(victim.entryOnDisk(old)).toBe(before);
+  expect(victim.store?.logRepairs).toEqual({ damaged: 0, repaired: 1 });
+  expect(other.store).toBeNull();
+});
+
+test('a sound log: every entry is read, nothing is found, and the next pass comes after a rest', async () => {
+  const { cluster, nodes } = await twelveTraces();
+  const [node] = nodes;
+  await cluster.runFor(passMs);
+  const status = node.store?.scrubStatus;
+  expect(status).toMatchObject({ findings: 0 });
+  expect(status?.lastPassMs).not.toBeNull();
+  expect(status?.entries).toBeLessThanOrEqual(node.store?.replicaStatus?.applied ?? 0);
+  await cluster.runFor(scrubRestMs + passMs);
+  expect(node.store?.scrubStatus?.entries).toBeGreaterThan(status?.entries ?? Infinity);
+});
+
+test('a block that the index does not find through a trace in it: the index is rebuilt', async () => {
+  const { cluster, nodes } = await twelveTraces();
+  const [victim] = nodes;
+  await cluster.scheduler.complete(victim.stop());
+  forgetOneBlock(victim);
+  await cluster.start(victim);
+  await cluster.settled();
+  await cluster.runFor(passMs);
+  expect(victim.log).toContainEqual(
+    expect.stringMatching(/^warn: the index is rebuilt from the log: entry \d+ is not found through a trace in it/),
+  );
+  for (const trace of traces) expect(await cluster.textsOf(victim, trace)).toEqual([`span of ${trace}`]);
+});
+
+/** The first trace in the index leads nowhere any more; every checksum fits. */
+function forgetOneBlock(node: ClusterNode): void {
+  const index = node.disk.keyValue('index');
+  for (let window = 0; window < traces.length; window += 1) {
+    for (let bucket = 0; bucket < 256; bucket += 1) {
+      const key = bucketKey(window, bucket);
+      const record = index.contents.get(keyOf(key));
+      if (record === undefined) continue;
+      const postings = decodePostings(decodeBucket(key, record, 'a bucket'), bucket, asIndex(1));
+      const changed = (postings ?? []).map((posting) => ({ ...posting, indices: [] }));
+      index.apply([{ key: keyOf(key), value: encodeBucket(key, encodePostings(changed, asIndex(1))) }], true);
+      return;
+    }
+  }
+  throw new Error('there is nothing in the index');
+}
