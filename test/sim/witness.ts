@@ -108,9 +108,10 @@ export class Witness {
   }
 
   /** What a replica takes for the configuration in force stands in its log, or was committed (protocol G4). */
-  #configurationInForce(id: NodeId, { configuration: { index, configuration } }: ReplicaStatus): void {
+  #configurationInForce(id: NodeId, { term, configuration: { index, configuration } }: ReplicaStatus): void {
     const held = this.#disks.get(id)?.entry(index);
-    if (held == null || this.#configurations.isCommitted(index)) return;
+    // One of an earlier term may be about to be replaced by what is in force: the write is on its way.
+    if (held?.term !== term || this.#configurations.isCommitted(index)) return;
     demand(
       JSON.stringify(held.configuration?.voters) === JSON.stringify(configuration.voters),
       `M1: ${id} goes by the configuration of entry ${index}, but another entry stands there`,
