@@ -39,17 +39,14 @@ export interface MembershipOptions {
   readonly send: (to: NodeId, message: PeerMessage) => boolean;
 }
 
-interface Asked {
-  readonly resolve: (result: MemberChangeResult) => void;
-}
-
 const noAddresses: Readonly<Record<NodeId, string>> = {};
 /** How often a change under way is looked at. */
 const lookEveryMs = 20;
 
 export class Membership {
   readonly #options: MembershipOptions;
-  readonly #asked = new Map<string, Asked>();
+  /** Who waits for the leader's word, by request. */
+  readonly #asked = new Map<string, (result: MemberChangeResult) => void>();
   /** What other nodes said of the members, while this one does not know better. */
   #heard: Readonly<Record<NodeId, string>> = {};
   /** Nodes of this cluster that came by themselves: this one may have missed that they are members, and must answer them. */
@@ -180,18 +177,16 @@ export class Membership {
     if (!send(nodeIdOf(leader), { kind: 'change-members', requestId, change })) return noLeader;
     return new Promise((resolve) => {
       const cancel = clock.after(limits.writeDeadlineMs, () => this.answered(requestId, noAnswer));
-      this.#asked.set(requestId, {
-        resolve: (result) => {
-          cancel();
-          resolve(result);
-        },
+      this.#asked.set(requestId, (result) => {
+        cancel();
+        resolve(result);
       });
     });
   }
 
   /** The leader answered what this node asked it for. */
   answered(requestId: string, result: MemberChangeResult): void {
-    this.#asked.get(requestId)?.resolve(result);
+    this.#asked.get(requestId)?.(result);
     this.#asked.delete(requestId);
   }
 
