@@ -1,5 +1,5 @@
 /**
- * Runs the vitest projects named on the command line and ends with one plain line, `N passed, N failed`,
+ * Runs the vitest projects named on the command line, names what failed, and ends with one plain line, `N passed, N failed`,
  * counted from the runner's own report. Exit code 0 only when something ran and nothing failed.
  */
 import { spawnSync } from 'node:child_process';
@@ -17,6 +17,7 @@ try {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   const counts = countTests(readFileSync(reportFile, 'utf8'));
+  for (const failure of counts.failures) console.log(`failed: ${failure}`);
   console.log(`\n${summaryLine(counts)}`);
   process.exitCode = run.status === 0 && counts.passed > 0 && counts.failed === 0 ? 0 : 1;
 } finally {

@@ -22,3 +22,15 @@ it('counts a file whose hook failed after its tests as one failure', () => {
 it('does not hide skipped tests', () => {
   expect(count(file('passed', 'passed', 'skipped', 'todo'))).toBe('1 passed, 0 failed (2 skipped)');
 });
+
+it('names what failed and the first line of why', () => {
+  const assertionResults = [
+    { status: 'failed', fullName: 'a log keeps what it has', failureMessages: ['gone\n  at a.ts'] },
+  ];
+  const testResults = [
+    { name: 'a.test.ts', status: 'failed', assertionResults },
+    { name: 'b.test.ts', status: 'failed', assertionResults: [] },
+  ];
+  const { failures } = countTests(JSON.stringify({ testResults }));
+  expect(failures).toEqual(['a log keeps what it has: gone', 'b.test.ts: it could not be run']);
+});
