@@ -240,8 +240,47 @@ export const maintenanceSettings = {
   json: {
     placeholder: '',
     description: 'Print one JSON object instead of a table.',
-    parse: (text) =>
-      ['', 'true', 'false'].includes(text) ? text !== 'false' : new Refusal('is not a value: --json stands alone'),
+    parse: parseBare('json'),
+    default: 'false',
+  },
+} as const satisfies Record<string, Setting<unknown>>;
+
+/** Settings of `quorate recover`. */
+export const recoverSettings = {
+  data: {
+    placeholder: 'DIR,...',
+    description:
+      'Data directories of nodes of the cluster, none of which runs: all that can be brought to this machine.',
+    parse: (text) => {
+      const directories = text.split(',');
+      return directories.includes('')
+        ? new Refusal('is not DIR or DIR,DIR,...')
+        : directories.map((path) => resolve(path));
+    },
+    default: '<required>',
+  },
+  keep: {
+    placeholder: 'ID',
+    description: 'The node whose log the cluster goes on with.',
+    parse: parseNodeId,
+    default: '<the one with the longest log>',
+  },
+  cluster: {
+    ...nodeSettings.cluster,
+    description:
+      'Where the voters listened, to make sure that none of them answers; those that the log knows may be left out.',
+    default: '<what the log says>',
+  },
+  'accept-loss': {
+    placeholder: '',
+    description: 'Go on with the log of --keep although another one is longer.',
+    parse: parseBare('accept-loss'),
+    default: 'false',
+  },
+  yes: {
+    placeholder: '',
+    description: 'Do it. Without it nothing is changed.',
+    parse: parseBare('yes'),
     default: 'false',
   },
 } as const satisfies Record<string, Setting<unknown>>;
@@ -255,7 +294,13 @@ export const configFileSetting: Setting<string> = {
 };
 
 const allNames = [
-  ...Object.keys({ ...nodeSettings, ...clientSettings, ...transferSettings, ...maintenanceSettings }),
+  ...Object.keys({
+    ...nodeSettings,
+    ...clientSettings,
+    ...transferSettings,
+    ...maintenanceSettings,
+    ...recoverSettings,
+  }),
   'config',
 ];
 
@@ -398,8 +443,33 @@ export function readReindexSettings(sources: Omit<SettingSources, 'readFile'>): 
   throw new ConfigError('--data is missing: give the data directory of a node that does not run.');
 }
 
+export interface RecoverSettings {
+  readonly directories: readonly string[];
+  readonly keep: string | null;
+  readonly cluster: ReadonlyMap<string, Address>;
+  readonly acceptLoss: boolean;
+  readonly yes: boolean;
+}
+
+/** What `quorate recover` is to do. Throws ConfigError. */
+export function readRecoverSettings(sources: Omit<SettingSources, 'readFile'>): RecoverSettings {
+  const { values } = readSettings(recoverSettings, { ...sources, readFile: () => '{}' }, { known: allNames });
+  if (values.data === undefined)
+    throw new ConfigError('--data is missing: give the data directory of a node that does not run.');
+  const { data: directories, keep = null, cluster = new Map<string, Address>(), yes = false } = values;
+  if (values['accept-loss'] === true && keep === null)
+    throw new ConfigError('--accept-loss goes with --keep ID: say whose log the cluster is to go on with.');
+  return { directories, keep, cluster, acceptLoss: values['accept-loss'] ?? false, yes };
+}
+
 function parseChoice<Choice extends string>(text: string, choices: readonly Choice[]): Choice | Refusal {
   return choices.find((choice) => choice === text) ?? new Refusal(`is not one of ${choices.join(', ')}`);
+}
+
+/** A flag without a value. */
+function parseBare(name: string): (text: string) => boolean | Refusal {
+  return (text) =>
+    ['', 'true', 'false'].includes(text) ? text !== 'false' : new Refusal(`is not a value: --${name} stands alone`);
 }
 
 function parseNodeId(text: string): string | Refusal {

@@ -3,6 +3,7 @@ import yargs from 'yargs';
 import { clusterStatus } from './cluster-status.ts';
 import { clusterAdd, clusterRemove, clusterReplace } from './cluster-members.ts';
 import { clusterTransfer } from './cluster-transfer.ts';
+import { recover } from './recover.ts';
 import { reindex } from './reindex.ts';
 import { start } from './start.ts';
 import { traceGet } from './trace-get.ts';
@@ -38,7 +39,11 @@ const parser = yargs(process.argv.slice(2))
   )
   .command(verify)
   .command(reindex)
-  .demandCommand(1, 'Say what to do: quorate start, trace get, cluster status, verify or reindex; --help tells more.')
+  .command(recover)
+  .demandCommand(
+    1,
+    'Say what to do: quorate start, trace get, cluster status, verify, reindex or recover; --help tells more.',
+  )
   .strictCommands()
   .recommendCommands()
   .epilogue('Every flag can also be set in the environment: --log-level is QUORATE_LOG_LEVEL.')

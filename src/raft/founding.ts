@@ -81,8 +81,7 @@ export class Founder {
       this.#wait(
         members.length > 0
           ? `this data directory is empty, and ${founded.node} belongs to cluster ${founded.clusterId}: waiting for its leader to put ` +
-              'this disk in the place of the lost one. If a majority of the disks is lost, put an old directory back: `quorate recover`, ' +
-              'the other way out, is not in this version yet'
+              `this disk in the place of the lost one. After \`quorate recover\` (docs/recover.md): \`quorate cluster add ${node}\``
           : `waiting to be admitted to cluster ${founded.clusterId}: run \`quorate cluster add ${node}\` against any member`,
       );
       return;

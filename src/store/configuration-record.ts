@@ -6,18 +6,30 @@ import {
   type Learner,
   type LogIndex,
   type NodeId,
+  type ReplicaId,
 } from '../raft/core/types.ts';
 import { DamagedError } from './damaged.ts';
 
+/** In the entry that `quorate recover` appends: the cluster and the replica that it was made from. */
+export interface RecoveryMark {
+  readonly clusterId: string;
+  readonly replica: ReplicaId;
+}
+
 /** The payload of a configuration entry. `previous` is the index of the configuration before it, so that one can go back. */
-export function encodeConfiguration(configuration: Configuration, previous: LogIndex): Uint8Array {
-  return Buffer.from(JSON.stringify({ ...configuration, previous }), 'utf8');
+export function encodeConfiguration(
+  configuration: Configuration,
+  previous: LogIndex,
+  recovery?: RecoveryMark,
+): Uint8Array {
+  return Buffer.from(JSON.stringify({ ...configuration, previous, ...(recovery && { recovery }) }), 'utf8');
 }
 
 /** Throws `DamagedError` for a payload that no version writes. */
 export function decodeConfiguration(payload: Uint8Array): {
   readonly configuration: Configuration;
   readonly previous: LogIndex;
+  readonly recovery: RecoveryMark | null;
 } {
   const where = 'a configuration entry';
   let fields: unknown;
@@ -28,7 +40,14 @@ export function decodeConfiguration(payload: Uint8Array): {
   }
   const previous = isFields(fields) ? fields['previous'] : undefined;
   if (typeof previous !== 'number') throw new DamagedError(where, 'it does not name the one before it');
-  return { configuration: configurationIn(fields, where), previous: asIndex(previous) };
+  return { configuration: configurationIn(fields, where), previous: asIndex(previous), recovery: recoveryIn(fields) };
+}
+
+function recoveryIn(fields: unknown): RecoveryMark | null {
+  const { clusterId, replica } = isFields(fields) && isFields(fields['recovery']) ? fields['recovery'] : {};
+  return typeof clusterId === 'string' && typeof replica === 'string'
+    ? { clusterId, replica: asReplicaId(replica) }
+    : null;
 }
 
 /** The configuration in fields read from JSON; `{voters}` alone is a settled one. Throws `DamagedError`. */

@@ -113,6 +113,21 @@ export class HardStateFile {
     return this.#next;
   }
 
+  /**
+   * Another life of this directory, asked for by an operator (`quorate recover`): another cluster and incarnation, so that
+   * nobody takes it for the voter it was, which never takes anything back. Only while nothing else is written.
+   */
+  refound(state: HardState): Promise<void> {
+    const before = this.#requested;
+    invariant(this.#writing === null && this.#next === null, 'a hard state is founded again before it is used');
+    invariant(
+      before === null || (before.incarnation !== state.incarnation && before.clusterId !== state.clusterId),
+      'another life has another incarnation and another cluster',
+    );
+    this.#requested = null;
+    return this.write(state);
+  }
+
   #start(): Promise<void> {
     this.#next = null;
     this.#writing = this.#writeRequested();

@@ -7,6 +7,7 @@ import type { Platform } from '../platform/platform.ts';
 import { replicasOf } from '../raft/core/configuration.ts';
 import { emptyLog, type NodeId, nodeIdOf } from '../raft/core/types.ts';
 import { BlockLog } from '../store/block-log.ts';
+import { decodeConfiguration } from '../store/configuration-record.ts';
 import { HardStateFile, hardStateSlots } from '../store/hard-state.ts';
 
 export interface DataDirectoryOptions {
@@ -40,6 +41,9 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   }
   const promisedTo = hardState.state?.clusterId ?? log.clusterId;
   if (log.clusterId !== null && promisedTo !== log.clusterId) {
+    if (isCutShort(log, promisedTo)) {
+      throw new Error('`quorate recover` was cut short on this --data: run it again, it goes on from there');
+    }
     throw new Error(
       `the log in --data belongs to cluster ${log.clusterId} and its hard state to ${promisedTo}: put back the directory as it was`,
     );
@@ -72,4 +76,10 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   const { state } = hardState;
   if (state === null) throw new Error('the hard state could not be written');
   return { log, hardState, incarnation: state.incarnation };
+}
+
+/** The log is a recovered cluster's already, and the hard state still that of the cluster before. */
+function isCutShort({ opened, last }: BlockLog, before: string | null): boolean {
+  const newest = opened.configurations.at(-1);
+  return newest?.index === last.index && decodeConfiguration(newest.payload).recovery?.clusterId === before;
 }

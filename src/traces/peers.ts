@@ -4,6 +4,7 @@
  */
 import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
+import { otherClusterSentence, saysRecoveredWithout } from '../raft/core/cluster-epoch.ts';
 import { majority } from '../raft/core/quorum.ts';
 import type { BootId, NodeId, ReplicaId } from '../raft/core/types.ts';
 import type { Hello, PeerMessage } from '../transport/transport.ts';
@@ -17,6 +18,7 @@ export interface Peer {
 }
 
 export interface PeersOptions {
+  readonly node: NodeId;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The members as far as this node knows, itself included. */
@@ -56,11 +58,16 @@ export class Peers {
     return [...this.#peers.values()].filter((peer) => peer.connected).map((peer) => peer.hello);
   }
 
+  /** Those that are there and lost what they had promised. */
+  get recovering(): readonly NodeId[] {
+    const peers = [...this.#peers.values()].filter(({ connected, report }) => connected && report?.recovering === true);
+    return peers.map(({ hello }) => hello.node);
+  }
+
   /** null admits a peer that introduces itself; a sentence refuses it. `clusterId` is this node's own. */
   admit(hello: Hello, clusterId: string | null): string | null {
-    if (clusterId !== null && hello.clusterId !== null && clusterId !== hello.clusterId) {
-      return `${hello.node} belongs to cluster ${hello.clusterId}, this is cluster ${clusterId}: check --cluster and --data`;
-    }
+    const otherCluster = otherClusterSentence({ node: this.#options.node, clusterId }, hello);
+    if (otherCluster !== null) return otherCluster;
     const stranger = this.#strangers(hello, clusterId);
     if (stranger !== null) return stranger;
     const seen = this.#counters.get(hello.replica);
@@ -102,14 +109,15 @@ export class Peers {
 
   /**
    * A peer refused this node. One may be wrong about it; when a majority of the members will not have it, the answer is a
-   * sentence to stop with.
+   * sentence to stop with. So it is when the operator has recovered the cluster without this node.
    */
   refused(node: NodeId, sentence: string): string | null {
-    const { clock, logger, members } = this.#options;
+    const { node: self, clock, logger, members } = this.#options;
     const nowMs = clock.monotonicMs();
     if (!members().has(node)) return null;
     if (this.#refusals.get(node)?.sentence !== sentence) logger.warn({ peer: node }, `refused by ${node}: ${sentence}`);
     this.#refusals.set(node, { sentence, atMs: nowMs });
+    if (saysRecoveredWithout(sentence, self)) return `refused by ${node}: ${sentence}`;
     const refusing = [...this.#refusals].filter(([, { atMs }]) => nowMs - atMs < refusalMs).map(([refuser]) => refuser);
     return refusing.length >= majority(members().size) ? `refused by ${refusing.join(' and ')}: ${sentence}` : null;
   }

@@ -37,6 +37,7 @@ import { type Leader, Leadership } from './leadership.ts';
 import { findTerms, findTermsOrCut } from './log-terms.ts';
 import { lookUpTrace, type TracePage } from './lookup.ts';
 import { Membership } from './membership.ts';
+import { whyNoLeader } from './no-leader.ts';
 import { Peers } from './peers.ts';
 import { Scrub, type ScrubStatus } from './scrub.ts';
 import { memberStatuses, type StoreStatus } from './status.ts';
@@ -142,7 +143,12 @@ export class TraceStore {
       fatal: (error) => this.#fatal(error),
     });
     this.#largeLookups = new LargeLookups({ clock: platform.clock, atOnce: limits.largeLookupsAtOnce });
-    this.#peers = new Peers({ clock: platform.clock, logger, members: () => this.#membership.addresses });
+    this.#peers = new Peers({
+      node: options.node,
+      clock: platform.clock,
+      logger,
+      members: () => this.#membership.addresses,
+    });
     this.#membership = new Membership({
       node: options.node,
       address: options.address,
@@ -674,7 +680,7 @@ export class TraceStore {
         : 'this node is not, or no longer, a member: add it, or stop it and delete its --data';
     }
     if (this.#leaving) return 'stopping';
-    if (replica.status.leader === null) return 'no leader';
+    if (replica.status.leader === null) return whyNoLeader(replica.status, this.#peers.recovering);
     return index.rebuilding ? 'rebuilding the index' : 'bringing the index up to date';
   }
 

@@ -3,6 +3,7 @@
  * answers `welcome` or `refuse`; the dialer may still `refuse` what it was welcomed by. Nobody is admitted who speaks another
  * version, belongs to another cluster, is another node than expected, or is this node itself.
  */
+import { otherClusterSentence } from '../raft/core/cluster-epoch.ts';
 import { asBootId, asNodeId, asReplicaId, nodeIdOf, type NodeId } from '../raft/core/types.ts';
 import { packFields, unpackFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
@@ -90,8 +91,5 @@ export function refusalOf(own: Hello, theirs: Hello, expected: NodeId | null): s
   if (expected !== null && theirs.node !== expected) {
     return `${theirs.node} answers where ${own.node} expects ${expected}; correct the addresses in --cluster`;
   }
-  if (own.clusterId !== null && theirs.clusterId !== null && own.clusterId !== theirs.clusterId) {
-    return `${theirs.node} belongs to cluster ${theirs.clusterId} and ${own.node} to ${own.clusterId}; correct --cluster or --data`;
-  }
-  return null;
+  return otherClusterSentence(own, theirs);
 }

@@ -358,7 +358,10 @@ describe('quorate cluster add, replace and remove', () => {
 
 describe('a mistake on the command line is one sentence and exit code 1', () => {
   it.each([
-    [[], /^Say what to do: quorate start, trace get, cluster status, verify or reindex; --help tells more\.\n$/],
+    [
+      [],
+      /^Say what to do: quorate start, trace get, cluster status, verify, reindex or recover; --help tells more\.\n$/,
+    ],
     [['strat'], /^Did you mean start\?\n$/],
     [['trace'], /^Say what to do with the trace: quorate trace get TRACE_ID\.\n$/],
     [['start', '--id', 'n1', '--joni', 'x'], /^--joni is not a setting; [^\n]*\n$/],

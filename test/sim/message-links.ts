@@ -192,8 +192,6 @@ export class MessageTransport implements Transport {
   }
 
   refusal(hello: Hello): string | null {
-    const own = this.hello.clusterId;
-    if (own !== null && hello.clusterId !== null && own !== hello.clusterId) return 'another cluster';
     return this.#handlers?.admit(hello) ?? null;
   }
 

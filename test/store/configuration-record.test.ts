@@ -17,7 +17,16 @@ const joint: Configuration = {
 };
 
 test('an entry carries a configuration and names the one before it', () => {
-  expect(decodeConfiguration(encodeConfiguration(joint, asIndex(7)))).toEqual({ configuration: joint, previous: 7 });
+  expect(decodeConfiguration(encodeConfiguration(joint, asIndex(7)))).toEqual({
+    configuration: joint,
+    previous: 7,
+    recovery: null,
+  });
+});
+
+test('the entry of a recovery names what it was made from', () => {
+  const recovery = { clusterId: 'c1', replica: n2 };
+  expect(decodeConfiguration(encodeConfiguration(joint, asIndex(7), recovery)).recovery).toEqual(recovery);
 });
 
 describe('no configuration', () => {

@@ -7,6 +7,7 @@ import {
   limitFlag,
   maintenanceSettings,
   nodeSettings,
+  recoverSettings,
   transferSettings,
 } from '../../src/config.ts';
 import { limits, settableLimits } from '../../src/limits.ts';
@@ -66,6 +67,10 @@ ${settingsTable(maintenanceSettings)}
 ## quorate reindex
 
 ${settingsTable({ data: { ...nodeSettings.data, description: maintenanceSettings.data.description } })}
+
+## quorate recover
+
+${settingsTable(recoverSettings)}
 `;
 }
 

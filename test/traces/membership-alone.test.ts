@@ -17,7 +17,7 @@ function alone(configured: readonly string[], replica: () => Replica | null = ()
     node: asNodeId('n4'),
     address: 'n4:1',
     configured: new Map(configured.map((id) => [asNodeId(id), `${id}:1`])),
-    peers: new Peers({ clock, logger: silentLogger, members: () => new Map() }),
+    peers: new Peers({ node: asNodeId('n4'), clock, logger: silentLogger, members: () => new Map() }),
     clock,
     random,
     logger: silentLogger,
@@ -65,6 +65,7 @@ test('a change whose place another one took was not made', async () => {
 
 test('an empty node talks to a member that it was not told of, and to nobody else whom it does not know', () => {
   const peers = new Peers({
+    node: asNodeId('n4'),
     clock,
     logger: silentLogger,
     members: () => new Map([asNodeId('n1'), asNodeId('n2')].map((node) => [node, `${node}:1`])),
@@ -77,6 +78,7 @@ test('an empty node talks to a member that it was not told of, and to nobody els
 
 test('a member lets so many wait at its door, and no more', () => {
   const peers = new Peers({
+    node: asNodeId('n4'),
     clock,
     logger: silentLogger,
     members: () => new Map([asNodeId('n1'), asNodeId('n2')].map((node) => [node, `${node}:1`])),
