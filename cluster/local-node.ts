@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 
-const quorate = join(import.meta.dirname, '../bin/quorate');
+/** What is started: the command, and whether it listens for gRPC (0.1.0 does not). */
+export interface Program {
+  readonly command: string;
+  readonly grpc: boolean;
+}
+
+/** The version that this file belongs to. */
+export const thisVersion: Program = { command: join(import.meta.dirname, '../bin/quorate'), grpc: true };
 const lastLinesMax = 20;
 const readyPollMs = 50;
 const stopPatienceMs = 10_000;
@@ -42,6 +49,8 @@ export class LocalNode {
   /** `HOST:PORT` where the other nodes connect to. */
   readonly peer: string;
   readonly options: LocalNodeOptions;
+  /** Of the next start. */
+  program: Program = thisVersion;
   #process: ChildProcess | null = null;
   #ended: Promise<string> = Promise.resolve('not started');
   #stopping = false;
@@ -82,10 +91,11 @@ export class LocalNode {
   spawn(): void {
     if (this.#process !== null) throw new Error(`${this.id} is running already.`);
     const { id, data, grpc, http, peer, members, environment, wrapper = [] } = this.options;
-    const listening = ['--grpc', grpc, '--http', http, '--peer', peer];
+    const { program } = this;
+    const listening = [...(program.grpc ? ['--grpc', grpc] : []), '--http', http, '--peer', peer];
     const others = 'join' in members ? ['--join', members.join] : ['--cluster', members.cluster];
     const flags = ['--id', id, '--data', data, ...others, ...listening];
-    const [command = quorate, ...rest] = [...wrapper, quorate, 'start', ...flags];
+    const [command = '', ...rest] = [...wrapper, program.command, 'start', ...flags];
     // A process group of its own, so that Ctrl-C in a terminal reaches a node only through whoever manages it.
     const child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -16,12 +16,14 @@ import type { ApiOptions } from './api-options.ts';
 
 export async function clusterRoutes(server: FastifyInstance, { store }: ApiOptions): Promise<void> {
   server.get('/api/v1/cluster', async () => {
-    const { id, clusterId, ready, waiting, replica, members, applicants } = store.status;
+    const { id, clusterId, formatLevel, ready, waiting, replica, members, applicants } = store.status;
     const at = replica?.configuration;
     return {
       mode: 'cp',
       id,
       clusterId,
+      /** What every member can read; raised by itself once all run a newer version (protocol B4). */
+      formatLevel,
       ready,
       waiting,
       role: replica?.role ?? 'none',

@@ -14,6 +14,8 @@ interface ClusterStatus {
   readonly term: number;
   readonly commitIndex: number;
   readonly appliedIndex: number;
+  /** Absent from 0.1.0, and so is the version of a member. */
+  readonly formatLevel?: number | null;
   readonly waiting: string | null;
   readonly configurationIndex: number | null;
   readonly joint: boolean;
@@ -24,6 +26,7 @@ interface MemberStatus {
   readonly id: string;
   readonly peer: string;
   readonly http: string | null;
+  readonly version?: string | null;
   readonly role: string | null;
   readonly voter: boolean;
   readonly learner: boolean;
@@ -75,7 +78,8 @@ function voterText({ voter, learner, replaces }: MemberStatus): string {
 
 function renderStatus(status: ClusterStatus): string {
   const leader = status.leader === null ? 'no leader' : `leader ${status.leader}`;
-  const head = `mode ${status.mode}, ${leader}, term ${status.term}, commit ${status.commitIndex}`;
+  const level = status.formatLevel == null ? '' : `, format level ${status.formatLevel}`;
+  const head = `mode ${status.mode}, ${leader}, term ${status.term}, commit ${status.commitIndex}${level}`;
   const told = `as ${status.id} sees it${status.waiting === null ? '' : `; ${status.id} is not ready: ${status.waiting}`}`;
   const rows = status.members.map((member) => [
     member.id,
@@ -84,6 +88,7 @@ function renderStatus(status: ClusterStatus): string {
     voterText(member),
     member.peer,
     member.http ?? '-',
+    member.version ?? '-',
     member.appliedIndex === null ? '-' : String(member.appliedIndex),
     member.matchIndex === null ? '-' : String(member.matchIndex),
     member.lagMs === null ? '-' : `${member.lagMs} ms`,
@@ -92,5 +97,5 @@ function renderStatus(status: ClusterStatus): string {
   const waiting = status.applicants.map(
     ({ id, peer }) => `\n${id} at ${peer} waits to be added: quorate cluster add ${id}`,
   );
-  return `${head}, ${told}${joint}\n\n${formatTable(['ID', 'ROLE', 'STATE', 'VOTER', 'PEER', 'HTTP', 'APPLIED', 'MATCH', 'LAG'], rows)}${waiting.join('')}`;
+  return `${head}, ${told}${joint}\n\n${formatTable(['ID', 'ROLE', 'STATE', 'VOTER', 'PEER', 'HTTP', 'VERSION', 'APPLIED', 'MATCH', 'LAG'], rows)}${waiting.join('')}`;
 }

@@ -8,6 +8,7 @@ import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Random } from '../platform/random.ts';
 import type { Founding, Hello, PeerMessage } from '../transport/transport.ts';
+import type { FormatRange } from './core/format-level.ts';
 import type { NodeId, ReplicaId } from './core/types.ts';
 
 export interface FounderOptions {
@@ -15,6 +16,8 @@ export interface FounderOptions {
   readonly replica: ReplicaId;
   /** The cluster that hard state names; set without a founding record when the log is lost. */
   readonly clusterId: string | null;
+  /** The format levels that this node reads. */
+  readonly formats: FormatRange;
   /** All of `--cluster`, this node included. */
   readonly members: readonly NodeId[];
   readonly clock: Clock;
@@ -96,8 +99,10 @@ export class Founder {
       this.#options.replica,
       ...others.flatMap((other) => this.#connected.get(other)?.replica ?? []),
     ].toSorted();
-    const minted: Founding = { clusterId: Buffer.from(random.bytes(16)).toString('hex'), voters };
-    this.#options.logger.info({ clusterId: minted.clusterId, voters }, 'founded the cluster');
+    const formats = [this.#options.formats, ...others.flatMap((other) => this.#connected.get(other)?.formats ?? [])];
+    const formatLevel = Math.min(...formats.map(({ newest }) => newest));
+    const minted: Founding = { clusterId: Buffer.from(random.bytes(16)).toString('hex'), voters, formatLevel };
+    this.#options.logger.info({ clusterId: minted.clusterId, voters, formatLevel }, 'founded the cluster');
     void this.#options.found(minted);
   }
 

@@ -27,7 +27,8 @@ import { AppendSender } from './append-sender.ts';
 import { RaftLog } from './core/log.ts';
 import type { Message, OutgoingMessage } from './core/message.ts';
 import type { ConfigurationChange } from './core/configuration.ts';
-import type { ChangeResult, Ready } from './core/options.ts';
+import { decodeFormatLevel, type OpenedFormatLevel } from './core/format-level.ts';
+import type { ChangeResult, RaiseResult, Ready } from './core/options.ts';
 import { Raft } from './core/raft.ts';
 import {
   asIndex,
@@ -65,6 +66,8 @@ export interface ReplicaOptions {
   readonly apply: (entry: Entry) => void;
   /** Another configuration is in force. */
   readonly membersChanged: () => void;
+  /** The format level was raised, and that is committed. */
+  readonly formatLevelChanged: (level: number) => void;
   /** Queues a message for a peer; may lose it. */
   readonly send: (to: NodeId, message: Message) => void;
   /** Queues a block for the leader of `term`; may lose it. */
@@ -86,6 +89,8 @@ export interface ReplicaStatus {
   readonly lostPromise: LogPosition | null;
   /** In force here, committed or not. */
   readonly configuration: ConfigurationAt;
+  /** In force, as far as this replica knows. */
+  readonly formatLevel: number;
 }
 
 export interface FollowerStatus {
@@ -108,6 +113,15 @@ function configurationsOf(base: BaseRecord, state: HardState, opened: OpenedLog)
   return [committed, ...found.filter(({ index }) => index > known)];
 }
 
+/** The format level that is known to be committed, and the entries that may have raised it since. */
+function formatLevelOf(base: BaseRecord, state: HardState, { raises }: OpenedLog): OpenedFormatLevel {
+  return {
+    level: Math.max(base.formatLevel, state.formatLevel),
+    written: Math.max(base.formatLevel, state.formatLevelWritten),
+    raises: raises.map(({ index, payload }) => ({ index, level: decodeFormatLevel(payload) })),
+  };
+}
+
 export class Replica {
   /** For whoever waits until another replica leads. */
   readonly leaderChanges: LeaderChanges;
@@ -124,6 +138,7 @@ export class Replica {
   #durableTail: LogPosition;
   #applied: LogIndex;
   #configurationSeen: LogIndex | null = null;
+  #formatLevelSeen: number;
   readonly #caughtUpAtMs = new Map<ReplicaId, number>();
   #pumpScheduled = false;
   #flushing: Promise<void> | null = null;
@@ -139,6 +154,7 @@ export class Replica {
     this.#core = core;
     this.#applied = options.applied;
     this.#durableTail = options.log.last;
+    this.#formatLevelSeen = core.formatLevel;
     options.entries.judgeBy({ committed: () => core.commit, termAt: (index) => core.termAt(index) });
     this.#sender = new AppendSender({
       log: options.log,
@@ -189,6 +205,7 @@ export class Replica {
         last: log.last,
         runs: options.terms,
         configurations: configurationsOf(base, state, log.opened),
+        formatLevel: formatLevelOf(base, state, log.opened),
         commit: kept ? asIndex(Math.max(options.applied, Math.min(state.commit, log.last.index))) : options.applied,
       },
       lostPromise: kept ? null : state.promised,
@@ -222,9 +239,9 @@ export class Replica {
   }
 
   get status(): ReplicaStatus {
-    const { role, leader, term, commit, last, transferTarget, lostPromise, configuration } = this.#core;
-    const applied = this.#applied;
-    return { role, leader, term, commit, applied, last: last.index, transferTarget, lostPromise, configuration };
+    const { role, leader, term, commit, transferTarget, lostPromise, configuration, formatLevel } = this.#core;
+    const [applied, last] = [this.#applied, this.#core.last.index];
+    return { role, leader, term, commit, applied, last, transferTarget, lostPromise, configuration, formatLevel };
   }
 
   /** The configuration in force here, committed or not. */
@@ -236,6 +253,14 @@ export class Replica {
   changeConfiguration(change: ConfigurationChange, expected: LogIndex): ChangeResult {
     if (this.#stopped) return { outcome: 'not-leader' };
     const result = this.#core.changeConfiguration(change, expected);
+    this.#schedulePump();
+    return result;
+  }
+
+  /** Raises the format level, as leader; see `Raft.raiseFormatLevel`. */
+  raiseFormatLevel(level: number): RaiseResult {
+    if (this.#stopped) return 'not-leader';
+    const result = this.#core.raiseFormatLevel(level);
     this.#schedulePump();
     return result;
   }
@@ -410,6 +435,7 @@ export class Replica {
     for (const { requestId, index } of ready.reads) this.#reads.answered(requestId, index);
     this.#announceLeader();
     this.#announceConfiguration();
+    this.#announceFormatLevel();
     this.#noteTransfer();
     if (this.#applied < this.#core.commit) {
       this.#applying ??= this.#applyCommitted()
@@ -438,6 +464,11 @@ export class Replica {
   /** Writes the log, batch after batch, each followed by the hard state that promises it. */
   async #flush(): Promise<void> {
     while (this.#options.log.hasStaged && !this.#stopped) {
+      // A start looks at the hard state first, and an old binary must not get to what it cannot read (protocol B4).
+      if (!this.#isFormatMarked) {
+        await this.#writeHardState();
+        continue;
+      }
       const { position, sequence } = await this.#options.log.flush();
       if (this.#stopped) return;
       this.#durableTail = position;
@@ -446,6 +477,11 @@ export class Replica {
         this.#schedulePump();
       }, this.#fatal);
     }
+  }
+
+  /** The hard state on the disk says of which format level the log may be. */
+  get #isFormatMarked(): boolean {
+    return (this.#options.hardState.state?.formatLevelWritten ?? 0) >= this.#core.formatLevelWritten;
   }
 
   /**
@@ -472,6 +508,8 @@ export class Replica {
       promised: this.#promise(),
       commit,
       configuration: inForce.index > base && inForce.index <= commit ? inForce : state.configuration,
+      formatLevel: Math.max(state.formatLevel, this.#core.formatLevel),
+      formatLevelWritten: Math.max(state.formatLevelWritten, this.#core.formatLevelWritten),
     });
   }
 
@@ -491,6 +529,15 @@ export class Replica {
     this.#configurationSeen = index;
     if (!isFirst) this.#options.logger.info({ index, ...configuration }, 'the members changed');
     this.#options.membersChanged();
+  }
+
+  #announceFormatLevel(): void {
+    const { formatLevel } = this.#core;
+    const before = this.#formatLevelSeen;
+    if (before === formatLevel) return;
+    this.#formatLevelSeen = formatLevel;
+    this.#options.logger.info({ level: formatLevel, before }, 'the format level was raised');
+    this.#options.formatLevelChanged(formatLevel);
   }
 
   /** Tells who waits that there is another leader, or none. */

@@ -63,6 +63,7 @@ const nothingOpened: OpenedLog = {
   reason: null,
   holes: [],
   configurations: [],
+  raises: [],
 };
 
 export class BlockLog {
@@ -133,7 +134,7 @@ export class BlockLog {
    * Writes the base record of a new cluster, synced (protocol B1). Entries left by a lost base record are verified and kept,
    * so the caller has made sure, from hard state, that the directory belongs to this cluster or to none.
    */
-  async found(founding: { readonly clusterId: string; readonly configuration: Configuration }): Promise<void> {
+  async found(founding: Pick<BaseRecord, 'clusterId' | 'configuration' | 'formatLevel'>): Promise<void> {
     this.#assertUsable();
     invariant(this.#base === null, 'a log is founded once');
     const base: BaseRecord = { ...founding, position: emptyLog, timeMs: 0 };

@@ -30,7 +30,9 @@ export class DamagedEntryError extends DamagedError {
 export class UnsupportedFormatError extends Error {
   override readonly name = 'UnsupportedFormatError';
 
-  constructor(where: string, what: string) {
-    super(`${where} was written by a newer version (${what}); start the version of Quorate that wrote it`);
+  /** @param release the first one that can read it, where that is known */
+  constructor(where: string, what: string, release?: string) {
+    const start = release === undefined ? 'the version of Quorate that wrote it' : `Quorate ${release} or newer`;
+    super(`${where} was written by a newer version (${what}); start ${start}`);
   }
 }

@@ -14,7 +14,7 @@ import { DamagedError, UnsupportedFormatError } from './damaged.ts';
 import { checkedBody, checksumBytes, getUint64, hexOf, setUint64, viewOf, writeChecksum } from './record.ts';
 
 const formatVersion = 1;
-const kindCodes: Record<EntryKind, number> = { noop: 1, block: 2, configuration: 3 };
+const kindCodes: Record<EntryKind, number> = { noop: 1, block: 2, configuration: 3, 'format-level': 5 };
 const kinds = new Map(Object.entries(kindCodes).map(([kind, code]) => [code, kind as EntryKind]));
 
 const lengthBytes = 4;

@@ -6,6 +6,7 @@
 import type { SlotFile } from '../platform/slot-file.ts';
 import type { ConfigurationAt, LogIndex, LogPosition, ReplicaId, Term } from '../raft/core/types.ts';
 import { asHash, asIndex, asReplicaId, asTerm } from '../raft/core/types.ts';
+import { formatRange, formatReleases } from '../raft/core/format-level.ts';
 import { configurationIn } from './configuration-record.ts';
 import { DamagedError, UnsupportedFormatError } from './damaged.ts';
 import { invariant } from './invariant.ts';
@@ -27,6 +28,10 @@ export interface HardState {
   readonly sealed: boolean;
   /** The newest configuration at or below `commit`; null while that is the one of the log's base (protocol G4). */
   readonly configuration: ConfigurationAt | null;
+  /** Of the cluster, as far as it is known to be committed (protocol B4). */
+  readonly formatLevel: number;
+  /** The newest format level that anything on this disk may be of; stands here before any of it is written. */
+  readonly formatLevelWritten: number;
 }
 
 /**
@@ -41,7 +46,7 @@ export type HardStateProblem = 'none' | 'fresh' | 'copy damaged' | 'generation l
 
 export const hardStateSlots = { slotBytes: 4096, slotCount: 4 } as const;
 const copies = 2;
-/** Format 1 has no configuration, and is written while there is none. */
+/** Format 1 is that of format level 1, and is written while there is nothing newer: 0.1.0 refuses any other (protocol B4). */
 const formatVersion = 2;
 const lengthBytes = 4;
 
@@ -76,17 +81,18 @@ export class HardStateFile {
 
   /**
    * Reads the file and, when it holds a state, writes that once more: it may have been read from memory the system had not
-   * yet written, and a damaged copy heals. `slots` has the shape `hardStateSlots`. Rejects with `UnsupportedFormatError`.
+   * yet written, and a damaged copy heals. `slots` has the shape `hardStateSlots`. Rejects with `UnsupportedFormatError`, before
+   * anything is written, when this binary cannot read all that the directory may hold; `newest` is the level that it can.
    */
-  static async open(slots: SlotFile): Promise<HardStateFile> {
+  static async open(slots: SlotFile, newest = formatRange.newest): Promise<HardStateFile> {
     const { slotBytes, slotCount } = hardStateSlots;
     invariant(
       slots.slotBytes === slotBytes && slots.slotCount === slotCount,
       'the hard-state file has four slots of 4096 bytes',
     );
-    const { newest, problem } = readHardState(await slots.read());
-    const file = new HardStateFile(slots, newest, problem);
-    if (newest !== null) await file.write(newest.state);
+    const found = readHardState(await slots.read(), newest);
+    const file = new HardStateFile(slots, found.newest, found.problem);
+    if (found.newest !== null) await file.write(found.newest.state);
     return file;
   }
 
@@ -161,9 +167,15 @@ export class HardStateFile {
   }
 }
 
-/** The newest intact generation in the slots of a hard-state file, and what is wrong with them. */
-export function readHardState(slots: readonly Uint8Array[]): { newest: Generation | null; problem: HardStateProblem } {
-  return judge(slots.map(readSlot));
+/**
+ * The newest intact generation in the slots of a hard-state file, and what is wrong with them. Throws `UnsupportedFormatError`
+ * where the directory may hold what is above the format level `newest`.
+ */
+export function readHardState(
+  slots: readonly Uint8Array[],
+  newest = formatRange.newest,
+): { newest: Generation | null; problem: HardStateProblem } {
+  return judge(slots.map((slot, position) => readSlot(slot, position, newest)));
 }
 
 /** What may never be taken back: an incarnation, a cluster, a term, a vote (thesis figure 3.1). */
@@ -180,14 +192,21 @@ function assertFollows(before: HardState | null, after: HardState): void {
     (after.configuration?.index ?? 0) >= (before.configuration?.index ?? 0),
     'the committed configuration never goes back',
   );
+  invariant(
+    after.formatLevel >= before.formatLevel && after.formatLevelWritten >= before.formatLevelWritten,
+    'a format level never goes back',
+  );
   invariant(after.modeEpoch >= before.modeEpoch, `mode epoch ${after.modeEpoch} would take back ${before.modeEpoch}`);
 }
 
 /** Slot: length u32 of the record | JSON record | zeros. */
 function encodeSlot({ counter, state }: Generation): Uint8Array {
-  const { configuration, ...rest } = state;
-  const fields =
-    configuration === null ? { format: 1, counter, ...rest } : { format: formatVersion, counter, ...state };
+  const { configuration, formatLevel, formatLevelWritten, ...rest } = state;
+  invariant(formatLevel <= formatLevelWritten, 'what is in force was written');
+  const isPlain = configuration === null && formatLevelWritten === 1;
+  // For a binary that is too old, and can say no more than that.
+  const release = formatReleases[formatLevelWritten];
+  const fields = isPlain ? { format: 1, counter, ...rest } : { format: formatVersion, counter, release, ...state };
   const record = encodeJsonRecord(fields);
   const slot = new Uint8Array(hardStateSlots.slotBytes);
   invariant(lengthBytes + record.length <= slot.length, 'hard state must fit into a slot');
@@ -198,13 +217,13 @@ function encodeSlot({ counter, state }: Generation): Uint8Array {
 
 type Slot = Generation | 'empty' | 'damaged';
 
-function readSlot(slot: Uint8Array, position: number): Slot {
+function readSlot(slot: Uint8Array, position: number, newest: number): Slot {
   if (slot.every((byte) => byte === 0)) return 'empty';
   try {
     const length = viewOf(slot).getUint32(0);
     const where = `slot ${position} of the hard state`;
     if (length > slot.length - lengthBytes) throw new DamagedError(where, 'its length does not fit');
-    const generation = decodeGeneration(slot.subarray(lengthBytes, lengthBytes + length), where);
+    const generation = decodeGeneration(slot.subarray(lengthBytes, lengthBytes + length), where, newest);
     return generation.counter % 2 === Math.floor(position / copies) ? generation : 'damaged';
   } catch (error) {
     if (error instanceof DamagedError) return 'damaged';
@@ -212,11 +231,16 @@ function readSlot(slot: Uint8Array, position: number): Slot {
   }
 }
 
-function decodeGeneration(record: Uint8Array, where: string): Generation {
+function decodeGeneration(record: Uint8Array, where: string, newest: number): Generation {
   const fields = decodeJsonRecord(record, where);
   const { format, counter, clusterId, incarnation, term, vote, promised, commit, modeEpoch, sealed } = fields;
+  const { formatLevel = 1, formatLevelWritten = 1 } = fields;
+  const release = typeof fields['release'] === 'string' ? fields['release'] : undefined;
   if (typeof format === 'number' && format > formatVersion) {
-    throw new UnsupportedFormatError(where, `hard-state format ${format}`);
+    throw new UnsupportedFormatError(where, `hard-state format ${format}`, release);
+  }
+  if (typeof formatLevelWritten === 'number' && formatLevelWritten > newest) {
+    throw new UnsupportedFormatError(where, `format level ${formatLevelWritten}`, release);
   }
   const tail = typeof promised === 'object' && promised !== null ? (promised as Partial<Record<string, unknown>>) : {};
   if (
@@ -230,7 +254,9 @@ function decodeGeneration(record: Uint8Array, where: string): Generation {
     typeof tail['hash'] !== 'string' ||
     typeof commit !== 'number' ||
     typeof modeEpoch !== 'number' ||
-    typeof sealed !== 'boolean'
+    typeof sealed !== 'boolean' ||
+    typeof formatLevel !== 'number' ||
+    typeof formatLevelWritten !== 'number'
   ) {
     throw new DamagedError(where, 'a field is missing');
   }
@@ -244,6 +270,8 @@ function decodeGeneration(record: Uint8Array, where: string): Generation {
     modeEpoch,
     sealed,
     configuration: configurationAtIn(fields['configuration'] ?? null, where),
+    formatLevel,
+    formatLevelWritten,
   };
   return { counter, state };
 }

@@ -25,6 +25,8 @@ export interface OpenedLog {
   readonly holes: readonly Hole[];
   /** The configuration entries of what was verified, lowest first: all that are not known to be committed are among them. */
   readonly configurations: readonly Entry[];
+  /** The same of entries that raise the format level. */
+  readonly raises: readonly Entry[];
 }
 
 export interface Opening {
@@ -64,7 +66,7 @@ export async function openEntries(keyValue: KeyValue, { base, promise, verifyByt
   }
   if (reachedBase) tail.reachedBase();
 
-  const { end, reason, holes, strangers, configurations } = tail;
+  const { end, reason, holes, strangers, configurations, raises } = tail;
   const verifiedEnd = end === null ? base.position : positionOf(end);
   const timeMs = end === null ? base.timeMs : end.timeMs;
   if (strangers.length > 0) {
@@ -74,7 +76,7 @@ export async function openEntries(keyValue: KeyValue, { base, promise, verifyByt
     );
   }
   const dropped = await deleteEntriesAbove(keyValue, verifiedEnd.index);
-  return { verifiedEnd, timeMs, dropped, reason, holes, configurations };
+  return { verifiedEnd, timeMs, dropped, reason, holes, configurations, raises };
 }
 
 /** The verified entry, or what is wrong with it. */

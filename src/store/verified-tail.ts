@@ -40,6 +40,7 @@ export class VerifiedTail {
   #open: Hole[] = [];
   /** Highest first. */
   #configurations: Entry[] = [];
+  #raises: Entry[] = [];
   /** Whole entries in a place that belongs to another one. */
   #strangers: LogIndex[] = [];
 
@@ -68,6 +69,10 @@ export class VerifiedTail {
   /** The configuration entries that are believed, lowest first. */
   get configurations(): readonly Entry[] {
     return this.#configurations.toReversed();
+  }
+  /** The same of entries that raise the format level. */
+  get raises(): readonly Entry[] {
+    return this.#raises.toReversed();
   }
 
   /** Takes the next key downwards, and its entry or what is wrong with it. False at a fault, and where faults became holes. */
@@ -112,6 +117,7 @@ export class VerifiedTail {
     this.#end ??= entry;
     this.#above = entry;
     if (entry.kind === 'configuration') this.#configurations.push(entry);
+    if (entry.kind === 'format-level') this.#raises.push(entry);
     const tail = this.#promise?.tail;
     if (entry.index === tail?.index) this.#holdsPromise = entry.term === tail.term && entry.hash === tail.hash;
   }

@@ -4,6 +4,7 @@
  */
 import type { Logger } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
+import { formatRange } from '../raft/core/format-level.ts';
 import { replicasOf } from '../raft/core/configuration.ts';
 import { emptyLog, type NodeId, nodeIdOf } from '../raft/core/types.ts';
 import { BlockLog } from '../store/block-log.ts';
@@ -15,6 +16,8 @@ export interface DataDirectoryOptions {
   readonly node: NodeId;
   readonly logger: Logger;
   readonly logVerifyBytes?: number;
+  /** The newest format level that this binary reads. */
+  readonly newestFormat?: number;
 }
 
 export interface DataDirectory {
@@ -30,7 +33,11 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
   const { disk, random } = platform;
   // The log first: its lock keeps a second process out before anything is written.
   const keyValue = await disk.openKeyValue('log');
-  const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
+  // Before the log is read: a binary that is too old for what is in there does not get to see it (protocol B4).
+  const hardState = await HardStateFile.open(
+    await disk.openSlotFile('hard-state', hardStateSlots),
+    options.newestFormat,
+  );
   const promise = hardState.state && { tail: hardState.state.promised, commit: hardState.state.commit };
   const log = await BlockLog.open({ keyValue, promise, ...(verifyBytes === undefined ? {} : { verifyBytes }) });
   if (log.opened.reason !== null) {
@@ -71,6 +78,9 @@ export async function openDataDirectory(options: DataDirectoryOptions): Promise<
       modeEpoch: 0,
       sealed: false,
       configuration: null,
+      formatLevel: log.base?.formatLevel ?? formatRange.oldest,
+      // Nobody knows what a log holds that has lost its hard state.
+      formatLevelWritten: log.base === null ? formatRange.oldest : formatRange.newest,
     });
   }
   const { state } = hardState;

@@ -7,6 +7,7 @@ import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
 import { replicasOf } from '../raft/core/configuration.ts';
+import { transferFrom } from '../raft/core/format-level.ts';
 import { asIndex, type NodeId, nodeIdOf, type ReplicaId, type Term } from '../raft/core/types.ts';
 import type { NewLeader } from '../raft/leader-changes.ts';
 import type { Replica } from '../raft/replica.ts';
@@ -87,6 +88,7 @@ export class Leadership {
     if (target === undefined) throw new QuorateError('conflict', `${to} is no voter: only voters can lead`);
     if (!this.#isConnected(target))
       throw new QuorateError('conflict', `${to} is not connected to the leader ${nodeIdOf(self)}: start it first`);
+    this.#assertTransfers(to);
     return target;
   }
 
@@ -98,7 +100,8 @@ export class Leadership {
     const candidates = others.map((voter) => {
       const report = peers.get(nodeIdOf(voter))?.report ?? null;
       const match = followers?.get(voter)?.match ?? asIndex(0);
-      return { voter, connected: this.#isConnected(voter), report, match };
+      const connected = this.#isConnected(voter) && this.#transfers(nodeIdOf(voter));
+      return { voter, connected, report, match };
     });
     return bestSuccessor(candidates, status.commit);
   }
@@ -109,7 +112,22 @@ export class Leadership {
     return peer?.connected === true && peer.hello.replica === voter;
   }
 
+  /** It knows that the lead can be handed over. */
+  #transfers(node: NodeId): boolean {
+    return (this.#options.peers.get(node)?.hello.formats.newest ?? transferFrom) >= transferFrom;
+  }
+
+  #assertTransfers(node: NodeId): void {
+    if (this.#transfers(node)) return;
+    const version = this.#options.peers.get(node)?.hello.version;
+    throw new QuorateError(
+      'conflict',
+      `${node} runs Quorate ${version}, which does not know how to hand the lead over: upgrade it first`,
+    );
+  }
+
   async #ask(from: NewLeader, to: NodeId | null): Promise<NewLeader> {
+    this.#assertTransfers(nodeIdOf(from.leader));
     const { boot, replica, send } = this.#options;
     this.#counter += 1;
     const id = `${boot}:${this.#counter}`;

@@ -9,6 +9,7 @@ import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Random } from '../platform/random.ts';
 import { belongs, type ConfigurationChange, isJoint, replicasOf } from '../raft/core/configuration.ts';
+import { membersChangeFrom } from '../raft/core/format-level.ts';
 import type { ChangeResult } from '../raft/core/options.ts';
 import {
   type Configuration,
@@ -36,6 +37,8 @@ export interface MembershipOptions {
   readonly stored: () => Configuration | null;
   /** null until this node takes part. */
   readonly replica: () => Replica | null;
+  /** Why what needs this format level cannot be done yet; null when it can. */
+  readonly formatRefusal: (wanted: number) => string | null;
   readonly send: (to: NodeId, message: PeerMessage) => boolean;
 }
 
@@ -95,7 +98,7 @@ export class Membership {
     const heard = this.#heard;
     const isNew = Object.entries(members).some(([member, address]) => heard[member as NodeId] !== address);
     if (isNew) this.#heard = { ...heard, ...members };
-    if (founded && this.#met[node] !== peer) this.#met = { ...this.#met, [node]: peer };
+    if (founded && peer !== '' && this.#met[node] !== peer) this.#met = { ...this.#met, [node]: peer };
   }
 
   /** The members changed: whoever is none now and not there is no longer looked for. */
@@ -173,6 +176,9 @@ export class Membership {
     const leader = replica()?.status.leader ?? null;
     if (leader === null) return noLeader;
     if (nodeIdOf(leader) === node) return this.beginHere(change);
+    // The leader may be one of those that cannot be asked.
+    const tooEarly = this.#options.formatRefusal(membersChangeFrom);
+    if (tooEarly !== null) return refused(tooEarly);
     const requestId = Buffer.from(random.bytes(8)).toString('hex');
     if (!send(nodeIdOf(leader), { kind: 'change-members', requestId, change })) return noLeader;
     return new Promise((resolve) => {
@@ -194,6 +200,8 @@ export class Membership {
   beginHere(change: MemberChange): MemberChangeResult {
     const replica = this.#options.replica();
     if (replica === null) return noLeader;
+    const tooEarly = this.#options.formatRefusal(membersChangeFrom);
+    if (tooEarly !== null) return refused(tooEarly);
     const { index, configuration } = replica.configuration;
     const wanted = this.#inReplicas(change, configuration);
     if (typeof wanted === 'string') return { outcome: 'refused', code: 'conflict', sentence: wanted };

@@ -17,6 +17,8 @@ export interface MemberStatus {
   readonly connected: boolean;
   readonly peer: string;
   readonly http: string | null;
+  /** The release that it runs, or ran when it was last connected; null when it has not been. */
+  readonly version: string | null;
   readonly role: 'leader' | 'follower' | 'unknown';
   readonly voter: boolean;
   /** It gets the log and becomes a voter once it has caught up, in the place of `replaces` if that is set. */
@@ -34,6 +36,8 @@ export interface MemberStatus {
 export interface StoreStatus {
   readonly id: NodeId;
   readonly clusterId: string | null;
+  /** null while there is no cluster (protocol B4). */
+  readonly formatLevel: number | null;
   readonly ready: boolean;
   /** Why it is not ready; null when it is. */
   readonly waiting: string | null;
@@ -44,7 +48,13 @@ export interface StoreStatus {
 }
 
 export interface StatusSources {
-  readonly self: { readonly node: NodeId; readonly replica: ReplicaId; readonly http: string; readonly ready: boolean };
+  readonly self: {
+    readonly node: NodeId;
+    readonly replica: ReplicaId;
+    readonly http: string;
+    readonly version: string;
+    readonly ready: boolean;
+  };
   /** Every node of `--cluster` with its address for the others. */
   readonly members: ReadonlyMap<NodeId, string>;
   readonly peers: Peers;
@@ -73,6 +83,7 @@ export function memberStatuses(sources: StatusSources): MemberStatus[] {
         connected: true,
         peer: address,
         http: self.http,
+        version: self.version,
         role: status?.leader === self.replica ? 'leader' : 'follower',
         ...standing(self.replica),
         matchIndex: followers?.get(self.replica)?.match ?? null,
@@ -91,6 +102,7 @@ export function memberStatuses(sources: StatusSources): MemberStatus[] {
       connected,
       peer: address,
       http: peer?.hello.http ?? null,
+      version: peer?.hello.version ?? null,
       role: status?.leader === replica ? 'leader' : connected ? 'follower' : 'unknown',
       ...standing(replica),
       matchIndex: followers?.get(replica)?.match ?? null,

@@ -8,6 +8,7 @@ import type { Logger } from '../logger.ts';
 import { DiskError } from '../platform/disk-error.ts';
 import type { Platform } from '../platform/platform.ts';
 import { belongs, votersOnly, votes } from '../raft/core/configuration.ts';
+import { type FormatRange, formatRange } from '../raft/core/format-level.ts';
 import {
   asBootId,
   asIndex,
@@ -26,11 +27,13 @@ import { Replica, type ReplicaStatus } from '../raft/replica.ts';
 import type { BlockLog } from '../store/block-log.ts';
 import { BlockReader } from '../store/block-reader.ts';
 import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
-import type { HardStateFile } from '../store/hard-state.ts';
+import type { HardState, HardStateFile } from '../store/hard-state.ts';
 import type { TermRun } from '../store/term-runs.ts';
 import type { Founding, Hello, MemberChange, PeerMessage, Transport } from '../transport/transport.ts';
 import { protocolVersion } from '../transport/transport.ts';
+import { version } from '../version.ts';
 import { openDataDirectory } from './data-directory.ts';
+import { FormatUpgrade } from './format-upgrade.ts';
 import { Ingest, type WriteResult } from './ingest.ts';
 import { LargeLookups } from './large-lookups.ts';
 import { type Leader, Leadership } from './leadership.ts';
@@ -68,6 +71,8 @@ export interface TraceStoreOptions {
   readonly logVerifyBytes?: number;
   /** From the end of one pass of the scrub to the next; see limits. */
   readonly scrubRestMs?: number;
+  /** The format levels that this node reads, where that is not `formatRange`. */
+  readonly formats?: FormatRange;
   /** The node must stop; called at most once. */
   readonly fatal: (error: Error) => void;
 }
@@ -114,6 +119,8 @@ export class TraceStore {
   readonly #boot: string;
   readonly #peers: Peers;
   readonly #membership: Membership;
+  readonly #formats: FormatRange;
+  readonly #formatUpgrade: FormatUpgrade;
   readonly #entries: EntryRepair;
   readonly #largeLookups: LargeLookups;
   #founder: Founder | null = null;
@@ -149,6 +156,13 @@ export class TraceStore {
       logger,
       members: () => this.#membership.addresses,
     });
+    this.#formats = options.formats ?? formatRange;
+    this.#formatUpgrade = new FormatUpgrade({
+      self: { replica: this.#self, version, formats: this.#formats },
+      peers: this.#peers,
+      logger,
+      replica: () => this.#running?.replica ?? null,
+    });
     this.#membership = new Membership({
       node: options.node,
       address: options.address,
@@ -159,13 +173,17 @@ export class TraceStore {
       logger,
       stored: () => hardState.state?.configuration?.configuration ?? log.configuration,
       replica: () => this.#running?.replica ?? null,
+      formatRefusal: (wanted) => this.#formatUpgrade.refusal(wanted),
       send: (to, message) => transport.send(to, 'control', message),
     });
   }
 
   /** Opens the data directory, verifies it, and joins the others. Rejects with one sentence when that cannot be done. */
   static async open(options: TraceStoreOptions): Promise<TraceStore> {
-    const { log, hardState, incarnation } = await openDataDirectory(options);
+    const { log, hardState, incarnation } = await openDataDirectory({
+      ...options,
+      newestFormat: (options.formats ?? formatRange).newest,
+    });
     const store = new TraceStore(options, log, hardState, incarnation);
     try {
       await store.#start();
@@ -234,7 +252,7 @@ export class TraceStore {
     const { state } = this.#hardState;
     if (base === null || state === null || state.clusterId !== null) return;
     if (!base.configuration.voters.includes(this.#self)) return;
-    await this.#hardState.write({ ...state, clusterId: base.clusterId });
+    await this.#hardState.write(foundedState(state, base));
   }
 
   #newFounder(): Founder {
@@ -248,6 +266,7 @@ export class TraceStore {
       node,
       replica: this.#self,
       clusterId,
+      formats: this.#formats,
       members: [...members.keys()],
       clock: platform.clock,
       random: platform.random,
@@ -261,9 +280,10 @@ export class TraceStore {
     const { state } = this.#hardState;
     if (state === null) throw new Error('the hard state is gone');
     if (this.#log.base === null) {
-      await this.#log.found({ clusterId: founding.clusterId, configuration: votersOnly(founding.voters) });
+      const { clusterId, voters, formatLevel } = founding;
+      await this.#log.found({ clusterId, configuration: votersOnly(voters), formatLevel });
     }
-    await this.#hardState.write({ ...state, clusterId: founding.clusterId });
+    await this.#hardState.write(foundedState(state, founding));
     if (this.#stopped) return;
     // A log that only lost its base record may be damaged elsewhere, too.
     const terms = await this.#findTerms();
@@ -307,6 +327,8 @@ export class TraceStore {
         transport.send(to, bulk ? 'bulk' : 'control', { kind: 'raft', message });
       },
       membersChanged: () => this.#membersChanged(),
+      // Whoever cannot read it is refused from now on, also where it was connected before.
+      formatLevelChanged: () => transport.helloChanged(),
       forward: (to, term, payload) => transport.send(to, 'bulk', { kind: 'forward', term, payload }),
       fatal: (error) => this.#fatal(error),
     });
@@ -362,7 +384,19 @@ export class TraceStore {
       http,
       peer: address,
       members: this.#membership.members,
+      version,
+      formats: this.#formats,
+      formatLevel: this.#formatLevel,
     };
+  }
+
+  /** Of the cluster, as far as this node knows; null while it belongs to none. */
+  get #formatLevel(): number | null {
+    if (this.#running !== null) return this.#running.replica.status.formatLevel;
+    const { base } = this.#log;
+    const { state } = this.#hardState;
+    if (base === null && state?.clusterId == null) return null;
+    return Math.max(base?.formatLevel ?? 1, state?.formatLevel ?? 1);
   }
 
   /** Whoever became a member is connected to, and gets the founding record if it waits for one. */
@@ -396,7 +430,8 @@ export class TraceStore {
     const { configuration } = this.#running.replica.configuration;
     const wasFounder = base.configuration.voters.includes(hello.replica);
     if (!wasFounder && !belongs(configuration, hello.replica)) return;
-    const founding: Founding = { clusterId: base.clusterId, voters: base.configuration.voters };
+    const { clusterId, formatLevel } = base;
+    const founding: Founding = { clusterId, voters: base.configuration.voters, formatLevel };
     const admits = wasFounder ? null : hello.replica;
     this.#options.transport.send(hello.node, 'control', { kind: 'found', founding, admits });
   }
@@ -475,6 +510,7 @@ export class TraceStore {
 
   #report(): void {
     this.#tellPeers();
+    this.#formatUpgrade.raiseWhenDue();
     this.#membership.replaceLostDisks();
     void this.#running?.index.maybeFlush();
     this.#cancelReport = this.#options.platform.clock.after(reportEveryMs, () => this.#report());
@@ -657,11 +693,12 @@ export class TraceStore {
     return {
       id: node,
       clusterId: this.#log.clusterId,
+      formatLevel: this.#formatLevel,
       ready: this.ready,
       waiting,
       replica,
       members: memberStatuses({
-        self: { node, replica: this.#self, http, ready: this.ready },
+        self: { node, replica: this.#self, http, version, ready: this.ready },
         members: this.#membership.addresses,
         peers: this.#peers,
         configuration: running?.replica.configuration.configuration ?? this.#log.configuration,
@@ -726,6 +763,19 @@ export class TraceStore {
     await this.#log.close();
     await this.#hardState.close();
   }
+}
+
+/** Of a node that holds the founding record: a binary that cannot read what may follow will not start on it. */
+function foundedState(
+  state: HardState,
+  { clusterId, formatLevel }: Pick<Founding, 'clusterId' | 'formatLevel'>,
+): HardState {
+  return {
+    ...state,
+    clusterId,
+    formatLevel: Math.max(state.formatLevel, formatLevel),
+    formatLevelWritten: Math.max(state.formatLevelWritten, formatLevel),
+  };
 }
 
 function hex(bytes: Uint8Array): string {

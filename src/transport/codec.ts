@@ -86,8 +86,10 @@ export function decodeMessage(frame: Frame): PeerMessage {
     case 'found': {
       const founding = fields.map('founding');
       const voters = founding.strings('voters', limits.votersMax).map((voter) => replicaNamed(voter, 'voters'));
-      const admits = fields.isNull('admits') ? null : replica(fields, 'admits');
-      return { kind, founding: { clusterId: founding.string('clusterId'), voters }, admits };
+      // 0.1.0 does not say: it only ever brings the founding to founders.
+      const admits = !fields.has('admits') || fields.isNull('admits') ? null : replica(fields, 'admits');
+      const formatLevel = founding.has('formatLevel') ? founding.integer('formatLevel') : 1;
+      return { kind, founding: { clusterId: founding.string('clusterId'), voters, formatLevel }, admits };
     }
     case 'change-members':
       return { kind, requestId: fields.string('requestId'), change: memberChange(fields.map('change')) };
@@ -129,7 +131,8 @@ function raftMessage(type: string, fields: Fields, body: Uint8Array): Message {
       return { ...envelope, type, lastTerm: term(fields, 'lastTerm'), lastIndex: index(fields, 'lastIndex') };
     case 'vote': {
       const last = { lastTerm: term(fields, 'lastTerm'), lastIndex: index(fields, 'lastIndex') };
-      return { ...envelope, type, ...last, transfer: fields.boolean('transfer') };
+      // 0.1.0 cannot be asked to take over, and does not say.
+      return { ...envelope, type, ...last, transfer: fields.has('transfer') && fields.boolean('transfer') };
     }
     case 'pre-vote-reply':
       return { ...envelope, type, granted: fields.boolean('granted'), campaignTerm: term(fields, 'campaignTerm') };

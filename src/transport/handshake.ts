@@ -4,6 +4,7 @@
  * version, belongs to another cluster, is another node than expected, or is this node itself.
  */
 import { otherClusterSentence } from '../raft/core/cluster-epoch.ts';
+import { formatReleases } from '../raft/core/format-level.ts';
 import { asBootId, asNodeId, asReplicaId, nodeIdOf, type NodeId } from '../raft/core/types.ts';
 import { packFields, unpackFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
@@ -66,11 +67,26 @@ function helloIn(fields: Fields): Hello {
     founded: fields.boolean('founded'),
     hardStateCounter: fields.integer('hardStateCounter'),
     http: fields.string('http', sentenceLengthMax),
-    peer: fields.string('peer', sentenceLengthMax),
-    members: addressesIn(fields.map('members')),
+    peer: fields.has('peer') ? fields.string('peer', sentenceLengthMax) : '',
+    members: fields.has('members') ? addressesIn(fields.map('members')) : {},
+    ...formatsIn(fields),
   };
   if (nodeIdOf(hello.replica) !== hello.node) throw new FrameError('a hello whose replica belongs to another node');
   return hello;
+}
+
+/** 0.1.0 does not say what it reads: level 1. */
+function formatsIn(fields: Fields): Pick<Hello, 'version' | 'formats' | 'formatLevel'> {
+  if (!fields.has('formats')) {
+    const formatLevel = fields.isNull('clusterId') ? null : 1;
+    return { version: formatReleases[1], formats: { oldest: 1, newest: 1 }, formatLevel };
+  }
+  const formats = fields.map('formats');
+  return {
+    version: fields.string('version'),
+    formats: { oldest: formats.integer('oldest'), newest: formats.integer('newest') },
+    formatLevel: fields.isNull('formatLevel') ? null : fields.integer('formatLevel'),
+  };
 }
 
 function addressesIn(fields: Fields): Record<NodeId, string> {
@@ -91,5 +107,15 @@ export function refusalOf(own: Hello, theirs: Hello, expected: NodeId | null): s
   if (expected !== null && theirs.node !== expected) {
     return `${theirs.node} answers where ${own.node} expects ${expected}; correct the addresses in --cluster`;
   }
-  return otherClusterSentence(own, theirs);
+  return otherClusterSentence(own, theirs) ?? formatRefusalOf(own, theirs) ?? formatRefusalOf(theirs, own);
+}
+
+/** Why `node` cannot be in the cluster of `member`, or null: its binary does not read the format level that is in force there. */
+export function formatRefusalOf(member: Hello, node: Hello): string | null {
+  const level = member.formatLevel;
+  if (level === null || (level >= node.formats.oldest && level <= node.formats.newest)) return null;
+  const runs = `${node.node} runs Quorate ${node.version}, and the cluster of ${member.node} is at format level ${level}`;
+  return level > node.formats.newest
+    ? `${runs}: start ${node.node} with Quorate ${formatReleases[level] ?? member.version} or newer`
+    : `${runs}: upgrade the cluster to a version in between first (docs/upgrade.md)`;
 }

@@ -15,6 +15,7 @@ import { Connection, silenceMsOf } from './connection.ts';
 import { FrameError } from './frame.ts';
 import { refusalOf, type Signal } from './handshake.ts';
 import { Outgoing } from './outgoing.ts';
+import { levelOfMessage } from './message-level.ts';
 import type { Channel, Hello, PeerMessage, Transport, TransportHandlers } from './transport.ts';
 
 export interface TcpTransportOptions {
@@ -100,6 +101,8 @@ export class TcpTransport implements Transport {
     const outgoing = this.#outgoing.get(to)?.[channel];
     // Nothing is encoded only to be dropped: a dead path under load would cost more than a live one.
     if (outgoing === undefined || !outgoing.hasRoom(payloadBytesOf(message))) return false;
+    // It would cut the connection off, and with it what it can read.
+    if (levelOfMessage(message) > (outgoing.welcome?.formats.newest ?? 0)) return false;
     return outgoing.send(encodeMessage(message));
   }
 

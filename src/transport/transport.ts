@@ -3,10 +3,11 @@
  * to another cluster. `tcp.ts` is the default; every implementation passes test/transport/contract.ts.
  */
 import type { ErrorCode } from '../errors.ts';
+import type { FormatRange } from '../raft/core/format-level.ts';
 import type { Message } from '../raft/core/message.ts';
 import type { BootId, Entry, EntryHash, LogIndex, NodeId, ReplicaId, Term } from '../raft/core/types.ts';
 
-/** Version of what nodes say to each other. */
+/** How nodes begin to talk. What they may say beyond that goes by format levels, so this stays as it is. */
 export const protocolVersion = 1;
 
 /** What a node says of itself when a connection opens (protocol B3). */
@@ -27,16 +28,24 @@ export interface Hello {
   readonly hardStateCounter: number;
   /** Base URL of its HTTP API, for status pages. */
   readonly http: string;
-  /** Where it listens for the others, `host:port`. */
+  /** Where it listens for the others, `host:port`; empty from 0.1.0. */
   readonly peer: string;
   /** The members as it knows them and where they listen: what a node that knocks at one door learns of the others. */
   readonly members: Readonly<Record<NodeId, string>>;
+  /** The release that it runs. */
+  readonly version: string;
+  /** The format levels that it reads (protocol B4). 0.1.0 says nothing of any of these three. */
+  readonly formats: FormatRange;
+  /** The level of its cluster, as far as it knows; null while the data directory is empty. */
+  readonly formatLevel: number | null;
 }
 
 /** The founding record: who the cluster is, from its first moment (protocol B1). */
 export interface Founding {
   readonly clusterId: string;
   readonly voters: readonly ReplicaId[];
+  /** What all of them could read then (protocol B4). */
+  readonly formatLevel: number;
 }
 
 /** What an operator asks for, in names of nodes; which incarnation of a node that is, the leader knows. */

@@ -88,6 +88,7 @@ describe('in a log', () => {
       runs: [],
       commit: asIndex(0),
       configurations: [{ index: asIndex(first), configuration: at(first) }],
+      formatLevel: { level: 2, written: 2, raises: [] },
       configurationIn: ([index = 0]) => at(index),
     });
 

@@ -47,7 +47,7 @@ class Stage {
     const log = await machine.tell(async () => {
       const keyValue = await machine.platform.disk.openKeyValue('log');
       const written = await BlockLog.open({ keyValue });
-      await written.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]) });
+      await written.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]), formatLevel: 2 });
       written.stage({ sequence: 1, truncateFrom: null, entries: this.entries });
       await written.flush();
       return BlockLog.open({ keyValue, cacheBytesMax: 0 });

@@ -66,6 +66,7 @@ const open = (entries: readonly Entry[], base: LogPosition = emptyLog, commit = 
     runs: runsOf(entries),
     commit: asIndex(commit),
     configurations: [{ index: base.index, configuration: votersOnly([]) }],
+    formatLevel: { level: 2, written: 2, raises: [] },
     configurationIn: () => votersOnly([]),
   });
 

@@ -5,10 +5,17 @@
  * keeps term, vote, promised tail and entries across a crash (protocol A1, A2). It does nothing on its own.
  */
 import { type ConfigurationChange, votersOnly } from '../../src/raft/core/configuration.ts';
+import { decodeFormatLevel, formatRange, type OpenedFormatLevel } from '../../src/raft/core/format-level.ts';
 import type { Message } from '../../src/raft/core/message.ts';
 import type { Window } from '../../src/raft/core/progress.ts';
 import { RaftLog, type LogWrite, type TermRun } from '../../src/raft/core/log.ts';
-import type { ChangeResult, Proposal, ProposeResult, TransferResult } from '../../src/raft/core/options.ts';
+import type {
+  ChangeResult,
+  Proposal,
+  ProposeResult,
+  RaiseResult,
+  TransferResult,
+} from '../../src/raft/core/options.ts';
 import { Raft } from '../../src/raft/core/raft.ts';
 import {
   asBootId,
@@ -34,6 +41,8 @@ export interface Disk {
   entries: Entry[];
   promise: LogPosition;
   commit: LogIndex;
+  /** Of the founding; the newest when absent. */
+  readonly formatLevel?: number;
 }
 
 /** A message on its way, with the number of the ballot that has to be durable before it may leave its sender. */
@@ -218,6 +227,11 @@ export class Replica {
     this.#drain();
     return result;
   }
+  raise(level: number): RaiseResult {
+    const result = this.raft.raiseFormatLevel(level);
+    this.#drain();
+    return result;
+  }
   read(requestId: string): void {
     this.raft.readIndex(requestId);
     this.#drain();
@@ -304,6 +318,7 @@ export class Replica {
         runs: runsOf(entries),
         commit,
         configurations: configurationsIn(this.voters, entries),
+        formatLevel: formatLevelIn(entries, this.disk.formatLevel ?? formatRange.newest),
       },
       membersMax: 7,
       lostPromise: kept ? null : promise,
@@ -347,6 +362,14 @@ function configurationsIn(voters: readonly ReplicaId[], entries: readonly Entry[
     .filter(({ kind }) => kind === 'configuration')
     .map(({ index, payload }) => ({ index, configuration: decodeConfiguration(payload).configuration }));
   return [{ index: emptyLog.index, configuration: votersOnly(voters) }, ...logged];
+}
+
+/** All of it: what is above the commit index, the log itself finds out. */
+function formatLevelIn(entries: readonly Entry[], founded: number): OpenedFormatLevel {
+  const raises = entries
+    .filter(({ kind }) => kind === 'format-level')
+    .map(({ index, payload }) => ({ index, level: decodeFormatLevel(payload) }));
+  return { level: founded, written: founded, raises };
 }
 
 function applyWrite(entries: Entry[], write: LogWrite): void {

@@ -1,5 +1,5 @@
 /** What would be left on one simulated disk if its machine lost power now: read from the platter, not from the code under test. */
-import { asIndex, type Configuration, type LogIndex } from '../../src/raft/core/types.ts';
+import { asIndex, type Configuration, type EntryKind, type LogIndex } from '../../src/raft/core/types.ts';
 import { decodeEntry } from '../../src/store/entry.ts';
 import { decodeConfiguration } from '../../src/store/configuration-record.ts';
 import { type HardState, hardStateSlots, readHardState } from '../../src/store/hard-state.ts';
@@ -13,6 +13,7 @@ export interface EntryOnDisk {
   readonly hash: string;
   readonly previousHash: string;
   readonly term: number;
+  readonly kind: EntryKind;
   /** Of its record. */
   readonly bytes: number;
   readonly configuration: Configuration | null;
@@ -126,7 +127,7 @@ function decoded(index: LogIndex, record: Uint8Array): EntryOnDisk | null {
     const { hash, previousHash, term, kind, payload } = decodeEntry(record, index);
     const logged = kind === 'configuration' ? decodeConfiguration(payload) : null;
     const { configuration = null, previous: previousConfiguration = null } = logged ?? {};
-    return { index, hash, previousHash, term, bytes: record.length, configuration, previousConfiguration };
+    return { index, hash, previousHash, term, kind, bytes: record.length, configuration, previousConfiguration };
   } catch {
     return null;
   }

@@ -8,6 +8,8 @@ import { limits } from '../../src/limits.ts';
 import type { NodeId } from '../../src/raft/core/types.ts';
 import { decodeMessage, encodeMessage, payloadBytesOf } from '../../src/transport/codec.ts';
 import { FrameError, FrameReader } from '../../src/transport/frame.ts';
+import { formatRefusalOf } from '../../src/transport/handshake.ts';
+import { levelOfMessage } from '../../src/transport/message-level.ts';
 import type { Channel, Hello, PeerMessage, Transport, TransportHandlers } from '../../src/transport/transport.ts';
 import { type Cut, type NetworkFaults, noFaults, type SimLinks } from './links.ts';
 import type { SimProcess } from './platform/process.ts';
@@ -192,6 +194,8 @@ export class MessageTransport implements Transport {
   }
 
   refusal(hello: Hello): string | null {
+    const format = formatRefusalOf(this.hello, hello) ?? formatRefusalOf(hello, this.hello);
+    if (format !== null) return format;
     return this.#handlers?.admit(hello) ?? null;
   }
 
@@ -214,7 +218,7 @@ export class MessageTransport implements Transport {
   send(to: NodeId, channel: Channel, message: PeerMessage): boolean {
     if (!this.open) return false;
     const peer = this.#peers.get(to);
-    if (peer === undefined) return false;
+    if (peer === undefined || levelOfMessage(message) > peer.hello.formats.newest) return false;
     this.#network.send(this, peer, channel, message);
     return true;
   }

@@ -9,7 +9,7 @@ import { baseKey, entriesEnd, entryKey } from '../../src/store/log-keys.ts';
 import { Machine } from './machine.ts';
 import { entriesAfter } from './support.ts';
 
-const founding = { clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]) };
+const founding = { clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]), formatLevel: 2 };
 const small = { cacheBytesMax: 250, batchBytesMax: 450 };
 
 const idOf = (entries: readonly Entry[]): string => entries.map(({ hash }) => hash.slice(0, 8)).join(' ');

@@ -13,7 +13,11 @@ import { keyOf } from '../sim/platform/ordered-bytes.ts';
 import { Machine, story } from './machine.ts';
 import { chain, entriesAfter } from './support.ts';
 
-const founding = { clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a'), asReplicaId('n2#b')]) };
+const founding = {
+  clusterId: 'c1',
+  configuration: votersOnly([asReplicaId('n1#a'), asReplicaId('n2#b')]),
+  formatLevel: 2,
+};
 type Options = Omit<Parameters<typeof BlockLog.open>[0], 'keyValue'>;
 
 const storeOf = (machine: Machine): Promise<KeyValue> => machine.platform.disk.openKeyValue('log');

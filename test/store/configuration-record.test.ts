@@ -47,15 +47,21 @@ describe('no configuration', () => {
   });
 });
 
-test('a base record of settled voters is what the first version wrote, and any other of a format that it refuses', () => {
-  const base = { clusterId: 'c1', position: emptyLog, timeMs: 0 };
+test('a base record of settled voters at format level 1 is what 0.1.0 wrote, and any other of a format that it refuses', () => {
+  const base = { clusterId: 'c1', position: emptyLog, timeMs: 0, formatLevel: 1 };
   const plain = encodeBaseRecord({ ...base, configuration: votersOnly([n1, n2, n3]) });
   expect(decodeJsonRecord(plain, 'the base record')).toMatchObject({
     format: 1,
     configuration: { voters: [n1, n2, n3] },
   });
-  expect(decodeBaseRecord(plain).configuration).toEqual(votersOnly([n1, n2, n3]));
-  const changed = encodeBaseRecord({ ...base, configuration: joint });
-  expect(decodeJsonRecord(changed, 'the base record')['format']).toBe(2);
-  expect(decodeBaseRecord(changed).configuration).toEqual(joint);
+  expect(decodeJsonRecord(plain, 'the base record')).not.toHaveProperty('formatLevel');
+  expect(decodeBaseRecord(plain)).toEqual({ ...base, configuration: votersOnly([n1, n2, n3]) });
+  for (const changed of [
+    { ...base, configuration: joint },
+    { ...base, configuration: votersOnly([n1, n2, n3]), formatLevel: 2 },
+  ]) {
+    const record = encodeBaseRecord(changed);
+    expect(decodeJsonRecord(record, 'the base record')['format']).toBe(2);
+    expect(decodeBaseRecord(record)).toEqual(changed);
+  }
 });

@@ -44,6 +44,8 @@ const stateOf = (term: number): HardState => ({
   commit: asIndex(term),
   modeEpoch: 0,
   sealed: false,
+  formatLevel: 2,
+  formatLevelWritten: 2,
   configuration: null,
 });
 
@@ -55,16 +57,22 @@ async function written(terms: number): Promise<MemorySlots> {
   return slots;
 }
 
+const levels = (level: number): Pick<HardState, 'formatLevel' | 'formatLevelWritten'> => ({
+  formatLevel: level,
+  formatLevelWritten: level,
+});
+
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn += 1) await Promise.resolve();
 }
 
 describe('hard state', () => {
-  test('keeps the committed configuration, and is written as the first version did while there is none', async () => {
+  test('keeps the committed configuration, and is written as 0.1.0 did while nothing here is newer', async () => {
     const slots = new MemorySlots();
     const file = await HardStateFile.open(slots);
-    await file.write(stateOf(1));
+    await file.write({ ...stateOf(1), ...levels(1) });
     expect(Buffer.from(slots.slots[2] ?? []).toString('latin1')).toContain('"format":1,');
+    expect((await HardStateFile.open(slots)).state).toEqual({ ...stateOf(1), ...levels(1) });
     const configuration = { index: asIndex(9), configuration: votersOnly([asReplicaId('n1#00ff')]) };
     await file.write({ ...stateOf(2), configuration });
     expect(Buffer.from(slots.slots[0] ?? []).toString('latin1')).toContain('"format":2,');
@@ -73,6 +81,20 @@ describe('hard state', () => {
     expect(() => file.write({ ...stateOf(3), configuration: back })).toThrow(
       'the committed configuration never goes back',
     );
+  });
+
+  test('names the format level of its directory: a binary below it does not open it, and changes nothing (B4)', async () => {
+    const slots = new MemorySlots();
+    const file = await HardStateFile.open(slots);
+    await file.write({ ...stateOf(1), ...levels(1) });
+    await file.write({ ...stateOf(2), formatLevel: 1, formatLevelWritten: 2 });
+    const before = slots.slots.map((slot) => Buffer.from(slot ?? []).toString('latin1'));
+    await expect(HardStateFile.open(slots, 1)).rejects.toThrow(
+      /hard state was written by a newer version \(format level 2\); start Quorate 0\.2\.0 or newer/,
+    );
+    expect(slots.slots.map((slot) => Buffer.from(slot ?? []).toString('latin1'))).toEqual(before);
+    expect((await HardStateFile.open(slots, 2)).state).toMatchObject({ formatLevel: 1, formatLevelWritten: 2 });
+    expect(() => file.write({ ...stateOf(3), ...levels(1) })).toThrow('a format level never goes back');
   });
 
   test('a file never written is fresh', async () => {

@@ -17,7 +17,9 @@ async function damaged(verifyBytes: number): Promise<{ log: BlockLog; machine: M
   const open = async (): Promise<BlockLog> =>
     BlockLog.open({ keyValue: await machine.platform.disk.openKeyValue('log'), verifyBytes });
   const written = await machine.wait(open());
-  await machine.wait(written.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]) }));
+  await machine.wait(
+    written.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]), formatLevel: 2 }),
+  );
   const old = entriesAfter(emptyLog, [1, 1, 1]);
   const [, second] = old;
   if (second === undefined) throw new Error('three entries were made');

@@ -12,7 +12,7 @@ import { keyOf } from '../sim/platform/ordered-bytes.ts';
 import { Machine } from './machine.ts';
 import { chain, entriesAfter } from './support.ts';
 
-const founding = { clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]) };
+const founding = { clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]), formatLevel: 2 };
 
 /** A log on a disk, and the hands that spoil it before it is opened. */
 class Spoilt {

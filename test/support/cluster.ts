@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LocalCluster } from '../../cluster/local-cluster.ts';
-import type { LocalNode } from '../../cluster/local-node.ts';
+import type { LocalNode, Program } from '../../cluster/local-node.ts';
 import type { Plant } from './plant.ts';
 import { agreedLeader, QuorateClient } from './quorate-client.ts';
 
@@ -13,6 +13,8 @@ export interface TestClusterOptions {
   readonly nodes?: number;
   /** A known bug that every node runs with. */
   readonly plant?: Plant;
+  /** What the nodes run at first, where that is not this version. */
+  readonly program?: Program;
 }
 
 export class TestCluster {
@@ -29,7 +31,7 @@ export class TestCluster {
   }
 
   /** Starts the nodes and resolves when all serve. */
-  static async start({ nodes = 3, plant }: TestClusterOptions = {}): Promise<TestCluster> {
+  static async start({ nodes = 3, plant, program }: TestClusterOptions = {}): Promise<TestCluster> {
     const directory = mkdtempSync(join(tmpdir(), 'quorate-test-'));
     const deaths: string[] = [];
     const onDeath = ({ id, lastLines }: LocalNode, end: string): void => {
@@ -37,6 +39,7 @@ export class TestCluster {
     };
     const bug = plant === undefined ? {} : { PLANT: JSON.stringify(plant), NODE_OPTIONS: `--import=${plantLoader}` };
     const cluster = await LocalCluster.prepare({ data: directory, nodes, environment: bug, onDeath });
+    if (program !== undefined) for (const node of cluster.nodes) node.program = program;
     const started = new TestCluster(directory, cluster, deaths);
     try {
       await cluster.startAll();
@@ -77,6 +80,17 @@ export class TestCluster {
   /** The leader all of `among` agree on. */
   async leader(among: readonly QuorateClient[] = this.clients): Promise<{ id: string; term: number }> {
     return agreedLeader(among);
+  }
+
+  /** Starts a node that must end by itself, with exit code 1. Resolves with what it wrote last. */
+  async startInVain(id: string): Promise<string> {
+    const node = this.node(id);
+    const deaths = this.#deaths.length;
+    await node.start({ ready: false });
+    const end = await node.ended;
+    if (end !== 'exit code 1') throw new Error(`${id} ended with ${end}:\n${node.lastLines.join('\n')}`);
+    this.#deaths.splice(deaths, 1);
+    return node.lastLines.join('\n');
   }
 
   /** A node that is new to the cluster, running and waiting to be added. */

@@ -18,7 +18,7 @@ interface House {
 const pureModules = ['node:assert', 'node:buffer', 'node:util'];
 
 /** Words that everybody but the core may use. */
-const common = ['src/limits.ts', 'src/errors.ts', 'src/logger.ts'];
+const common = ['src/limits.ts', 'src/errors.ts', 'src/logger.ts', 'src/version.ts'];
 const seams = ['src/platform', '!src/platform/real'];
 
 /** The longest key that is a prefix of a file's path rules it. Outside src/ everything may be imported. */
@@ -26,6 +26,7 @@ const houses: Readonly<Record<string, House>> = {
   'src/limits.ts': { ours: [], packages: [] },
   'src/errors.ts': { ours: [], packages: [] },
   'src/logger.ts': { ours: [], packages: [] },
+  'src/version.ts': { ours: [], packages: [] },
   'src/settings.ts': { ours: [], packages: [] },
   'src/config.ts': {
     ours: ['src/settings.ts', 'src/limits.ts', 'src/raft/core/types.ts', ...seams],
@@ -38,7 +39,10 @@ const houses: Readonly<Record<string, House>> = {
     ours: ['src/raft/core', 'src/store/entry.ts', ...seams, ...common],
     packages: ['msgpackr', ...pureModules],
   },
-  'src/store': { ours: ['src/raft/core/types.ts', 'src/otlp/wire.ts', ...seams, ...common], packages: pureModules },
+  'src/store': {
+    ours: ['src/raft/core/types.ts', 'src/raft/core/format-level.ts', 'src/otlp/wire.ts', ...seams, ...common],
+    packages: pureModules,
+  },
   'src/raft/core': { ours: [], packages: [] },
   'src/raft': { ours: ['src/store', 'src/transport/transport.ts', ...seams, ...common], packages: pureModules },
   'src/ap': { ours: ['src/store', 'src/transport/transport.ts', ...seams, ...common], packages: pureModules },

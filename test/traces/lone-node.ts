@@ -19,6 +19,8 @@ export const freshState: HardState = {
   commit: asIndex(0),
   modeEpoch: 0,
   sealed: false,
+  formatLevel: 2,
+  formatLevelWritten: 2,
   configuration: null,
 };
 
@@ -50,7 +52,8 @@ export class LoneNode {
       const hardState = await HardStateFile.open(await disk.openSlotFile('hard-state', hardStateSlots));
       await hardState.write(state);
       const blockLog = await BlockLog.open({ keyValue: await disk.openKeyValue('log') });
-      if (log !== null) await blockLog.found({ clusterId: 'c1', configuration: votersOnly(log.voters) });
+      if (log !== null)
+        await blockLog.found({ clusterId: 'c1', configuration: votersOnly(log.voters), formatLevel: 2 });
       if (log !== null && log.entries.length > 0) {
         blockLog.stage({ sequence: 1, truncateFrom: null, entries: log.entries });
         await blockLog.flush();

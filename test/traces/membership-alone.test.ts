@@ -23,6 +23,7 @@ function alone(configured: readonly string[], replica: () => Replica | null = ()
     logger: silentLogger,
     stored: () => null,
     replica,
+    formatRefusal: () => null,
     send: () => false,
   });
 }

@@ -1,7 +1,9 @@
 /** Three nodes on simulated machines and a network without faults, for stories about one fault at a time. */
+import { type FormatRange, formatRange } from '../../src/raft/core/format-level.ts';
 import { asNodeId, type NodeId } from '../../src/raft/core/types.ts';
 import { entryKey } from '../../src/store/log-keys.ts';
 import { TraceStore, type TraceRead } from '../../src/traces/trace-store.ts';
+import { levelOfMessage } from '../../src/transport/message-level.ts';
 import { WatchedTransport } from '../sim/links.ts';
 import { MessageLinks } from '../sim/message-links.ts';
 import { ClockSkew } from '../sim/platform/clock.ts';
@@ -24,6 +26,8 @@ export class ClusterNode {
   readonly log: string[] = [];
   store: TraceStore | null = null;
   failure: Error | null = null;
+  /** What its binary reads, from the next start on. */
+  formats: FormatRange = formatRange;
   readonly #cluster: StoreCluster;
   /** `--cluster`; nobody for a node that joins. */
   readonly #members: readonly NodeId[];
@@ -56,7 +60,9 @@ export class ClusterNode {
       platform,
       transport: new WatchedTransport(network.transport(this.id, platform.process), platform.process, {
         leaving: (from, to, { kind }) => this.#cluster.sent.push(`${from.node}>${to} ${kind}`),
-        delivered: () => undefined,
+        delivered: (_, to, message) => {
+          if (levelOfMessage(message) > this.formats.newest) this.#cluster.unreadable.push(`${message.kind} to ${to}`);
+        },
       }),
       node: this.id,
       http: `http://${this.id}`,
@@ -66,6 +72,7 @@ export class ClusterNode {
       indexFlushEntries: 1,
       logVerifyBytes: this.#cluster.logVerifyBytes,
       scrubRestMs,
+      formats: this.formats,
       fatal: (error) => (this.failure = error),
     });
   }
@@ -103,6 +110,8 @@ export class StoreCluster {
   readonly newcomers: ClusterNode[] = [];
   /** Kinds of the messages that left, by sender. */
   readonly sent: string[] = [];
+  /** What reached a node that cannot read it. */
+  readonly unreadable: string[] = [];
 
   /** The end of each log that is verified at open. */
   readonly logVerifyBytes: number;

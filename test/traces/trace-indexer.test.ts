@@ -36,7 +36,7 @@ async function indexed(count: number): Promise<{ machine: Machine; indexer: Trac
   const entries = blocks(machine, count + 1);
   const indexer = await machine.tell(async () => {
     const log = await BlockLog.open({ keyValue: await platform.disk.openKeyValue('log') });
-    await log.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#i1')]) });
+    await log.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#i1')]), formatLevel: 2 });
     log.stage({ sequence: 1, truncateFrom: null, entries });
     await log.flush();
     const opened = await TraceIndexer.open({

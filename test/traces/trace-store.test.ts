@@ -1,4 +1,6 @@
 /** How one node starts, by itself: what it may believe of its own disk, and of those who greet it. */
+import { formatRange } from '../../src/raft/core/format-level.ts';
+import { version } from '../../src/version.ts';
 import { describe, expect, test } from 'vitest';
 import { limits } from '../../src/limits.ts';
 import {
@@ -90,6 +92,9 @@ describe('who is admitted', () => {
     http: 'http://n2',
     peer: 'n2:4319',
     members: {},
+    version,
+    formats: formatRange,
+    formatLevel: formatRange.newest,
   });
   const report = (hardStateCounter: number): PeerMessage & { kind: 'report' } => ({
     kind: 'report',

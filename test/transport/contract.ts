@@ -71,7 +71,7 @@ const legible = (message: PeerMessage): string =>
 
 export const founded = (clusterId: string): PeerMessage => ({
   kind: 'found',
-  founding: { clusterId, voters: [] },
+  founding: { clusterId, voters: [], formatLevel: 2 },
   admits: null,
 });
 export const forward = (payload: Uint8Array): PeerMessage => ({ kind: 'forward', term: asTerm(1), payload });
@@ -126,6 +126,25 @@ export function transportContract(name: string, open: () => TransportSubject): v
       expect(right.received[0]?.from).toEqual(left.hello);
     });
 
+    story('a node of an older format level is sent what it can read, and nothing else (B4)', async (stage) => {
+      const [left, right] = await pair(
+        stage,
+        { formatLevel: 1 },
+        { formats: { oldest: 1, newest: 1 }, formatLevel: 1, version: '0.1.0' },
+      );
+      const envelope = { from: left.hello.replica, to: right.hello.replica, term: asTerm(3), boot: left.hello.boot };
+      const newer: PeerMessage[] = [
+        { kind: 'hand-over', id: '1', to: null },
+        { kind: 'raft', message: { ...envelope, type: 'timeout-now', lastIndex: asIndex(1) } },
+      ];
+      for (const message of newer) expect(left.transport.send(n2, 'control', message)).toBe(false);
+      expect(left.transport.send(n2, 'control', founded('a'))).toBe(true);
+      await until(stage.clock, () => right.received.length === 1);
+      // The other way there is nothing to hold back.
+      for (const message of newer.slice(0, 1)) expect(right.transport.send(n1, 'control', message)).toBe(true);
+      await until(stage.clock, () => left.received.length === 1);
+    });
+
     story('messages of a channel arrive whole, unchanged and in order, both ways', async (stage) => {
       const [left, right] = await pair(stage);
       const envelope = { from: left.hello.replica, to: right.hello.replica, term: asTerm(3), boot: left.hello.boot };
@@ -147,7 +166,7 @@ export function transportContract(name: string, open: () => TransportSubject): v
         forward(new Uint8Array(3_000_000).map((_, n) => n * 7)),
         {
           kind: 'found',
-          founding: { clusterId: 'c', voters: [left.hello.replica, right.hello.replica] },
+          founding: { clusterId: 'c', voters: [left.hello.replica, right.hello.replica], formatLevel: 2 },
           admits: right.hello.replica,
         },
         { kind: 'report', applied: asIndex(2 ** 40), ready: true, recovering: false, hardStateCounter: 5 },

@@ -1,4 +1,6 @@
 /** One of everything that travels between nodes, and hellos to go with it. */
+import { formatRange } from '../../src/raft/core/format-level.ts';
+import { version } from '../../src/version.ts';
 import fc from 'fast-check';
 import {
   asBootId,
@@ -31,6 +33,9 @@ export function helloOf(node: string, change: Partial<Hello> = {}): Hello {
     http: `http://${node}:4318`,
     peer: `${node}:4319`,
     members: {},
+    version,
+    formats: formatRange,
+    formatLevel: formatRange.newest,
     ...change,
   };
 }
@@ -113,7 +118,7 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({ kind: fc.constant('forward' as const), term, payload }),
   fc.record({
     kind: fc.constant('found' as const),
-    founding: fc.record({ clusterId: text, voters: fc.array(replica, { maxLength: 7 }) }),
+    founding: fc.record({ clusterId: text, voters: fc.array(replica, { maxLength: 7 }), formatLevel: number }),
     admits: fc.option(replica),
   }),
   fc.record({

@@ -6,6 +6,7 @@
  * The newest configuration in the log is the one in force, committed or not; a truncation takes it back (protocol G4).
  * `commit` may be ahead of `durable` on a follower: the majority that holds the entry need not include it.
  */
+import { FormatLevels, type OpenedFormatLevel } from './format-level.ts';
 import { InvariantError, invariant } from './invariant.ts';
 import {
   asIndex,
@@ -47,6 +48,8 @@ export class RaftLog {
   /** Ascending; the first is committed, wherever this log ends. */
   #configurations: ConfigurationAt[];
   readonly #configurationIn: (payload: Uint8Array) => Configuration;
+  /** What may be written, and what ever was. */
+  readonly formatLevels: FormatLevels;
   readonly #recent = new Map<LogIndex, { readonly hash: EntryHash; readonly bytes: number }>();
   #sequence = 0;
   #writes: LogWrite[] = [];
@@ -60,17 +63,20 @@ export class RaftLog {
     runs: readonly TermRun[];
     commit: LogIndex;
     configurations: readonly ConfigurationAt[];
+    formatLevel: OpenedFormatLevel;
     /** Reads the payload of a configuration entry. */
     configurationIn: (payload: Uint8Array) => Configuration;
   }) {
     invariant(opened.configurations.length > 0, 'a log has a configuration from its base on');
     this.#configurations = [...opened.configurations];
     this.#configurationIn = opened.configurationIn;
+    this.formatLevels = new FormatLevels(opened.formatLevel);
     this.base = opened.base;
     this.#last = opened.last;
     this.#durable = opened.last.index;
     this.#runs = [...opened.runs];
     this.#commit = asIndex(Math.max(opened.base.index, Math.min(opened.commit, opened.last.index)));
+    this.formatLevels.commitTo(this.#commit);
     this.#recent.set(opened.last.index, { hash: opened.last.hash, bytes: unknownEntryBytes });
     this.#recent.set(opened.base.index, { hash: opened.base.hash, bytes: unknownEntryBytes });
     invariant(this.termAt(this.#last.index) === this.#last.term, 'term runs must reach to the last entry');
@@ -171,6 +177,7 @@ export class RaftLog {
     this.#durable = asIndex(Math.min(this.#durable, from - 1));
     // Not the first: it is committed, and where it stands above this log that has yet to catch up with it.
     while (this.#configurations.length > 1 && this.configuration.index >= from) this.#configurations.pop();
+    this.formatLevels.truncate(from);
     this.#truncations.push({ sequence: this.#sequence, from });
     const index = asIndex(from - 1);
     const term = index === this.base.index ? this.base.term : this.#runs.at(-1)?.term;
@@ -192,6 +199,7 @@ export class RaftLog {
     this.#recent.set(entry.index, { hash: entry.hash, bytes: entry.payload.length });
     this.#recent.delete(asIndex(Math.max(0, entry.index - recentMax)));
     this.#last = { index: entry.index, term: entry.term, hash: entry.hash };
+    this.formatLevels.append(entry);
     if (entry.kind === 'configuration' && entry.index > this.configuration.index)
       this.#configurations.push({
         index: entry.index,
@@ -204,6 +212,7 @@ export class RaftLog {
     invariant(index <= this.#last.index, `commit ${index} is beyond the last entry ${this.#last.index} (bug E15)`);
     if (index <= this.#commit) return;
     this.#commit = index;
+    this.formatLevels.commitTo(index);
     this.#forgetConfigurations();
   }
 

@@ -1,4 +1,5 @@
 /** What a `Raft` is made with, what it takes in and what it hands out. */
+import type { OpenedFormatLevel } from './format-level.ts';
 import type { LogWrite, TermRun } from './log.ts';
 import type { OutgoingMessage } from './message.ts';
 import type { Window } from './progress.ts';
@@ -27,6 +28,7 @@ export interface RaftOptions {
     readonly commit: LogIndex;
     /** The configurations that may be in force: a committed one, then those found behind it. */
     readonly configurations: readonly ConfigurationAt[];
+    readonly formatLevel: OpenedFormatLevel;
   };
   /** Voters and learners together. */
   readonly membersMax: number;
@@ -68,6 +70,9 @@ export interface Proposal {
   readonly payload: Uint8Array;
   readonly payloadHash: EntryHash;
 }
+
+/** What became of raising the format level. `busy`: another change of members or level is under way, or a hand-over. */
+export type RaiseResult = 'appended' | 'not-leader' | 'busy';
 
 /** `busy`: no room, or the lead is being handed over; the same may be proposed again soon. */
 export type ProposeResult = 'appended' | 'not-leader' | 'busy';

@@ -8,6 +8,7 @@
  * candidates by the tail it promised, not by the log it has left (protocol A2).
  */
 import { configurationAfter, type ConfigurationChange, decidersOf, halvesOf, isJoint, votes } from './configuration.ts';
+import { encodeFormatLevel, levelOfKind, membersChangeFrom } from './format-level.ts';
 import { InvariantError, invariant } from './invariant.ts';
 import { Leader } from './leader.ts';
 import { RaftLog } from './log.ts';
@@ -23,7 +24,15 @@ import type {
   Vote,
   VoteReply,
 } from './message.ts';
-import type { ChangeResult, Proposal, ProposeResult, RaftOptions, Ready, TransferResult } from './options.ts';
+import type {
+  ChangeResult,
+  Proposal,
+  ProposeResult,
+  RaftOptions,
+  RaiseResult,
+  Ready,
+  TransferResult,
+} from './options.ts';
 import { countHalves } from './quorum.ts';
 import {
   asIndex,
@@ -115,6 +124,14 @@ export class Raft {
   /** The one in force at `index`, which is not below what is committed and durable. */
   configurationAsOf(index: LogIndex): ConfigurationAt {
     return this.#log.configurationAsOf(index);
+  }
+  /** The format level in force, as far as this replica knows (protocol B4). */
+  get formatLevel(): number {
+    return this.#log.formatLevels.level;
+  }
+  /** The newest level that anything ever in this log is of: what its disk says of itself before it holds any of that. */
+  get formatLevelWritten(): number {
+    return this.#log.formatLevels.written;
   }
   /** The promised tail that this replica's log does not hold yet; null when it is whole (protocol A2). */
   get lostPromise(): LogPosition | null {
@@ -212,12 +229,30 @@ export class Raft {
     // Without an entry of this term committed, another leader's change might be out there, unseen (thesis 4.1, the bug of 2015).
     const settledHere = index <= this.#log.commit && this.#log.termAt(this.#log.commit) === this.#term;
     const isFree = !isJoint(configuration) && this.#role.leading.transferTarget === null;
-    if (!settledHere || !isFree) return { outcome: 'busy' };
+    // A member that came while the level is being raised was not asked what it can read.
+    if (!settledHere || !isFree || this.#log.formatLevels.isPending) return { outcome: 'busy' };
+    if (this.formatLevel < membersChangeFrom)
+      return { outcome: 'refused', why: `the cluster is at format level ${this.formatLevel}` };
     if (expected !== index) return { outcome: 'moved' };
     const next = configurationAfter(configuration, change, this.#options.membersMax);
     if (typeof next === 'string') return { outcome: 'refused', why: next };
     this.#appendConfiguration(this.#role.leading, next);
     return { outcome: 'appended', index: this.#log.last.index };
+  }
+
+  /**
+   * Raises the format level, if this replica leads and all is quiet. Only for a level that every member of the configuration in
+   * force has announced; who they are, the driver knows (protocol B4).
+   */
+  raiseFormatLevel(level: number): RaiseResult {
+    if (this.#role.name !== 'leader') return 'not-leader';
+    const { index, configuration } = this.configuration;
+    const isQuiet = index <= this.#log.commit && !isJoint(configuration) && this.transferTarget === null;
+    if (!isQuiet || this.#log.formatLevels.isPending) return 'busy';
+    invariant(level > this.formatLevel, `format level ${level} would not raise ${this.formatLevel}`);
+    this.#appendOwn([this.#proposal('format-level', encodeFormatLevel(level))]);
+    this.#role.leading.replicate();
+    return 'appended';
   }
 
   #appendConfiguration(leading: Leader, configuration: Configuration): void {
@@ -248,6 +283,10 @@ export class Raft {
   #appendOwn(proposals: readonly Proposal[]): void {
     let previous = this.#log.last;
     const entries = proposals.map((proposal) => {
+      invariant(
+        levelOfKind[proposal.kind] <= this.formatLevel || proposal.kind === 'format-level',
+        `a ${proposal.kind} entry at format level ${this.formatLevel}`,
+      );
       this.#lastEntryTimeMs = Math.max(this.#lastEntryTimeMs, this.#options.nowMs());
       const draft = {
         index: asIndex(previous.index + 1),

@@ -42,8 +42,11 @@ function safeInteger(value: number): number {
   return value;
 }
 
-/** What an entry carries. `noop` opens a term; `block` holds spans; `configuration` says who votes from there on. */
-export type EntryKind = 'noop' | 'block' | 'configuration';
+/**
+ * What an entry carries. `noop` opens a term; `block` holds spans; `configuration` says who votes from there on; `format-level`
+ * lets entries of newer kinds follow (`format-level.ts`).
+ */
+export type EntryKind = 'noop' | 'block' | 'configuration' | 'format-level';
 
 /** One entry of the replicated log. Immutable from the moment its leader sealed it. */
 export interface Entry {

@@ -67,7 +67,8 @@ async function buildLog(
   let term = 1;
   for (let session = 0; session < shape.sessions; session += 1) {
     const log = await BlockLog.open({ keyValue: recorded(await openLevel(path, store.options), store.history) });
-    if (log.base === null) await log.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]) });
+    if (log.base === null)
+      await log.found({ clusterId: 'c1', configuration: votersOnly([asReplicaId('n1#a')]), formatLevel: 2 });
     for (let sequence = 1; sequence <= shape.batches && store.history.length < batchesMax; sequence += 1) {
       // The first batch of a session is the likeliest to: then what it replaces lies in another table.
       const cut = random.below(sequence === 1 ? 2 : 6) === 0 ? Math.min(log.last.index, random.between(1, 3)) : 0;
