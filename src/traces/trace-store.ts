@@ -31,6 +31,7 @@ import type { TermRun } from '../store/term-runs.ts';
 import type { Founding, Hello, MemberChange, PeerMessage, Transport } from '../transport/transport.ts';
 import { protocolVersion } from '../transport/transport.ts';
 import { type DataDirectory, openDataDirectory } from './data-directory.ts';
+import { type HealthStatus, healthStatus } from './health-status.ts';
 import { Ingest, type WriteResult } from './ingest.ts';
 import { LargeLookups } from './large-lookups.ts';
 import { LeaderHealth } from './leader-health.ts';
@@ -669,6 +670,11 @@ export class TraceStore {
   /** What the scrub has seen since the start; null until the cluster is founded. Cheap. */
   get scrubStatus(): ScrubStatus | null {
     return this.#running?.scrub.status ?? null;
+  }
+
+  /** Its disk and its queues. Cheap. */
+  get health(): HealthStatus {
+    return healthStatus({ space: this.#space, log: this.#log, running: this.#running });
   }
 
   get status(): StoreStatus {

@@ -110,10 +110,17 @@ describe('a follower', () => {
     const [full, other] = followers;
     fill(full, reserveBytes);
     await cluster.runFor(1_000);
+    const flushes = full.disk.keyValue('index').history.length;
     await cluster.scheduler.complete(
       leader.opened.changeMembers({ kind: 'remove', node: other.id, replaces: null, expected: null }),
     );
     await cluster.until(() => full.opened.replicaStatus?.configuration.configuration.voters.length === 2);
+    await cluster.runFor(2_000);
+    // The index waits in memory: the reserve is not for it.
+    expect(full.disk.keyValue('index').history).toHaveLength(flushes);
+    full.disk.heal();
+    await cluster.runFor(2_000);
+    expect(full.disk.keyValue('index').history.length).toBeGreaterThan(flushes);
   });
 });
 

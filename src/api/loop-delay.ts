@@ -1,0 +1,41 @@
+/** How late the event loop is. The histogram holds the time from one sample to the next: without delay, the sampling interval. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+const samplingMs = 10;
+
+export class LoopDelay {
+  readonly #histogram = monitorEventLoopDelay({ resolution: samplingMs });
+  /** 99th percentile of the time before, ms. */
+  #beforeMs = 0;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor() {
+    this.#histogram.enable();
+  }
+
+  /** The 99th percentile since the last call, ms. */
+  takeP99Ms(): number {
+    const delayMs = this.#p99Ms();
+    this.#histogram.reset();
+    return delayMs;
+  }
+
+  /** From now on `recentP99Ms` tells of the last ten to twenty seconds. Not to be mixed with `takeP99Ms`. */
+  roll(everyMs = 10_000): this {
+    this.#timer = setInterval(() => (this.#beforeMs = this.takeP99Ms()), everyMs).unref();
+    return this;
+  }
+
+  get recentP99Ms(): number {
+    return Math.max(this.#beforeMs, this.#p99Ms());
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#histogram.disable();
+  }
+
+  #p99Ms(): number {
+    return Math.max(0, this.#histogram.percentile(99) / 1e6 - samplingMs);
+  }
+}
