@@ -16,7 +16,7 @@ import type { ApiOptions } from './api-options.ts';
 import { LoopDelay } from './loop-delay.ts';
 
 export async function clusterRoutes(server: FastifyInstance, { store, clock }: ApiOptions): Promise<void> {
-  const loopDelay = new LoopDelay().roll();
+  const loopDelay = new LoopDelay().roll(clock);
   server.addHook('onClose', async () => loopDelay.close());
   server.get('/api/v1/cluster', async () => {
     const { id, clusterId, ready, waiting, replica, members, applicants, lastHandOver } = store.status;
@@ -54,7 +54,7 @@ export async function clusterRoutes(server: FastifyInstance, { store, clock }: A
         to: lastHandOver.to,
         why: lastHandOver.why,
         term: lastHandOver.term,
-        at: new Date(clock.nowMs() - (clock.monotonicMs() - lastHandOver.atMs)).toISOString(),
+        atMs: Math.round(clock.nowMs() - (clock.monotonicMs() - lastHandOver.atMs)),
       },
     };
   });

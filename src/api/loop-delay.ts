@@ -1,13 +1,15 @@
 /** How late the event loop is. The histogram holds the time from one sample to the next: without delay, the sampling interval. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Clock } from '../platform/clock.ts';
 
 const samplingMs = 10;
+const rollMs = 10_000;
 
 export class LoopDelay {
   readonly #histogram = monitorEventLoopDelay({ resolution: samplingMs });
   /** 99th percentile of the time before, ms. */
   #beforeMs = 0;
-  #timer: NodeJS.Timeout | null = null;
+  #cancel: () => void = () => undefined;
 
   constructor() {
     this.#histogram.enable();
@@ -21,8 +23,11 @@ export class LoopDelay {
   }
 
   /** From now on `recentP99Ms` tells of the last ten to twenty seconds. Not to be mixed with `takeP99Ms`. */
-  roll(everyMs = 10_000): this {
-    this.#timer = setInterval(() => (this.#beforeMs = this.takeP99Ms()), everyMs).unref();
+  roll(clock: Clock): this {
+    this.#cancel = clock.after(rollMs, () => {
+      this.#beforeMs = this.takeP99Ms();
+      this.roll(clock);
+    });
     return this;
   }
 
@@ -31,7 +36,7 @@ export class LoopDelay {
   }
 
   close(): void {
-    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#cancel();
     this.#histogram.disable();
   }
 

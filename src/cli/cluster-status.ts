@@ -23,7 +23,8 @@ interface ClusterStatus extends NodeHealth {
     readonly from: string;
     readonly to: string;
     readonly why: string;
-    readonly at: string;
+    /** Wall-clock time. */
+    readonly atMs: number;
   } | null;
 }
 interface MemberStatus {
@@ -112,6 +113,9 @@ function renderStatus(status: ClusterStatus, told: ReadonlyMap<string, ClusterSt
   );
   const table = formatTable(['ID', 'ROLE', 'STATE', 'VOTER', 'PEER', 'APPLIED', 'MATCH', 'LAG'], rows);
   const last = status.lastHandOver ?? null;
-  const handOver = last === null ? '' : `\n\nlast hand-over: ${last.from} to ${last.to}, ${last.at} (${last.why})`;
+  const handOver =
+    last === null
+      ? ''
+      : `\n\nlast hand-over: ${last.from} to ${last.to}, ${new Date(last.atMs).toISOString()} (${last.why})`;
   return `${head}, ${view}${joint}\n\n${table}\n\n${renderHealth(status.members, told)}${handOver}${waiting.join('')}`;
 }

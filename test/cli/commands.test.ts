@@ -244,7 +244,7 @@ describe('quorate cluster status', () => {
       logWrites: { syncP50Ms: 1.26, queueP50Ms: 0.2 },
       queues: { exports: 3, blocks: 1 },
       eventLoopDelayP99Ms: 12.4,
-      lastHandOver: { from: 'n3', to: 'n1', why: 'slow disk', at: '2026-11-25T10:00:00.000Z' },
+      lastHandOver: { from: 'n3', to: 'n1', why: 'slow disk', atMs: Date.UTC(2026, 10, 25, 10) },
     };
     const { url, asked } = await nodeAnswering({ status: 200, body: { ...status, ...health, members: [n1, n2, n3] } });
     const { code, stdout } = await run(['cluster', 'status', '--url', url]);
