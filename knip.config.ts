@@ -19,7 +19,7 @@ const config: KnipConfig = {
   ],
   project: ['src/**/*.ts!', 'cluster/**/*.ts!', 'bench/**/*.ts', 'demo/**/*.ts', 'test/**/*.ts'],
   ignoreExportsUsedInFile: { interface: true, type: true },
-  ignoreBinaries: ['make', 'mount', 'umount'],
+  ignoreBinaries: ['fallocate', 'make', 'mount', 'umount'],
 };
 
 export default config;

@@ -9,6 +9,8 @@ export const errorCodes = {
   'not-ready': { http: 503, grpc: 14, retryable: true },
   /** Stored bytes failed their checksum here, and not in an entry that the others can give back. */
   damaged: { http: 503, grpc: 14, retryable: true },
+  /** The disk of this node is nearly full: nothing of it is stored, nor will be. */
+  'no-space': { http: 503, grpc: 14, retryable: true },
   /** What was asked for does not fit the state that the cluster is in. */
   conflict: { http: 409, grpc: 9, retryable: false },
   overloaded: { http: 429, grpc: 8, retryable: true },

@@ -122,6 +122,26 @@ export const limits = {
   /** From the end of one pass of the scrub to the next. */
   scrubRestMs: 3_600_000,
 
+  /** The space on the disk is looked at this often (protocol A5). */
+  spaceLookMs: 500,
+  /** Below this share of the disk, in percent, and below so many bytes, a node takes no data; on less than 512 MiB, an eighth. */
+  spaceLowPercent: 5,
+  spaceLowBytesMin: 64 * MiB,
+  /** Below so many bytes it does not append those of others either, nor opens its data directory; on less than 512 MiB, a sixteenth. */
+  spaceReserveBytes: 32 * MiB,
+  /** The file that is deleted when there is no space to open the data directory; on less than 1 GiB, a sixteenth. */
+  ballastBytes: 64 * MiB,
+  /** It is made so long after the start, a piece at each look. */
+  ballastDelayMs: 10_000,
+  ballastPieceBytes: 4 * MiB,
+
+  /** A leader hands over for the sake of its disk when that was worse than another voter's for this long (protocol G3). */
+  reliefSlowDiskMs: 5_000,
+  reliefLowSpaceMs: 1_000,
+  /** In the whole cluster at most so often; one that came to nothing is tried again, with another voter, after the other time. */
+  reliefEveryMs: 60_000,
+  reliefRetryMs: 5_000,
+
   /** Bytes queued towards one peer, per connection. */
   controlQueueBytesMax: 4 * MiB,
   bulkQueueBytesMax: 48 * MiB,
@@ -212,6 +232,12 @@ assertOrdered(limits.frameBytesMax < limits.bulkQueueBytesMax, 'a message must f
 assertOrdered(limits.pingMs * 2 < limits.controlSilenceMs, 'one lost ping must not close a connection');
 assertOrdered(limits.writeDeadlineMs < limits.stopPatienceMs, 'a stop must let the writes in flight come to their end');
 assertOrdered(limits.forwardRetryMs * 4 < limits.writeDeadlineMs, 'a lost forward must be retried inside the deadline');
+assertOrdered(limits.spaceReserveBytes < limits.spaceLowBytesMin, 'data stops before the reserve begins');
+assertOrdered(limits.spaceReserveBytes <= limits.ballastBytes, 'without its ballast a full disk must open');
+assertOrdered(
+  limits.blockBytesMax + limits.logBatchBytesMax < limits.spaceReserveBytes,
+  'what is on its way into the log must fit behind the mark',
+);
 assertOrdered(
   limits.repairRetryMs * limits.votersMax < limits.readDeadlineMs,
   'a read must live to see a damaged entry asked of every node',

@@ -29,13 +29,16 @@ export interface RunningNode {
   stop(): Promise<void>;
 }
 
-/** Starts a node. Rejects with one sentence that says what to do. */
-export async function startNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
+/**
+ * Starts a node; it may wait for space on its disk, until `signal` is aborted. Rejects with one sentence that says what to do,
+ * or with the reason of `signal`.
+ */
+export async function startNode(config: NodeConfig, logger: Logger, signal?: AbortSignal): Promise<RunningNode> {
   const platform = await openRealPlatform({ dataDir: config.data });
   const record = await StartRecord.begin(config.data, platform.clock.nowMs());
   try {
     if (record.isCrashLoop) await checkTables(record, { config, platform, logger });
-    const node = await startOn(platform, config, logger);
+    const node = await startOn(platform, { config, logger, signal });
     return {
       ...node,
       stop: async () => {
@@ -72,7 +75,10 @@ async function checkTables(
     );
 }
 
-async function startOn(platform: Platform, config: NodeConfig, logger: Logger): Promise<RunningNode> {
+async function startOn(
+  platform: Platform,
+  { config, logger, signal }: { config: NodeConfig; logger: Logger; signal: AbortSignal | undefined },
+): Promise<RunningNode> {
   const self = asNodeId(config.id);
   const transport = new TcpTransport({
     self,
@@ -93,6 +99,7 @@ async function startOn(platform: Platform, config: NodeConfig, logger: Logger): 
     members: new Map([...config.cluster].map(([id, address]) => [asNodeId(id), formatAddress(address)])),
     logger,
     limits: config.limits,
+    signal,
     fatal: fail,
   }).catch((error: unknown) => {
     throw portTaken(error, '--peer', config.peer) ?? error;

@@ -13,10 +13,14 @@ import {
   nodeIdOf,
 } from '../raft/core/types.ts';
 import type { ApiOptions } from './api-options.ts';
+import { LoopDelay } from './loop-delay.ts';
 
-export async function clusterRoutes(server: FastifyInstance, { store }: ApiOptions): Promise<void> {
+export async function clusterRoutes(server: FastifyInstance, { store, clock }: ApiOptions): Promise<void> {
+  const loopDelay = new LoopDelay().roll(clock);
+  server.addHook('onClose', async () => loopDelay.close());
   server.get('/api/v1/cluster', async () => {
-    const { id, clusterId, formatLevel, ready, waiting, replica, members, applicants } = store.status;
+    const { id, clusterId, formatLevel, ready, waiting, replica, members, applicants, lastHandOver } = store.status;
+    const { disk, logWrites, queues } = store.health;
     const at = replica?.configuration;
     return {
       mode: 'cp',
@@ -41,6 +45,19 @@ export async function clusterRoutes(server: FastifyInstance, { store }: ApiOptio
       members,
       /** Nodes that wait to be added. */
       applicants,
+      /** Of this node alone, like the next three. */
+      disk,
+      /** Times of synced writes of the log, and of what they waited for, in the last ten seconds; null: none. */
+      logWrites,
+      queues,
+      eventLoopDelayP99Ms: Math.round(10 * loopDelay.recentP99Ms) / 10,
+      lastHandOver: lastHandOver && {
+        from: lastHandOver.from,
+        to: lastHandOver.to,
+        why: lastHandOver.why,
+        term: lastHandOver.term,
+        atMs: Math.round(clock.nowMs() - (clock.monotonicMs() - lastHandOver.atMs)),
+      },
     };
   });
 

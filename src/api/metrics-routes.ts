@@ -1,16 +1,16 @@
 /** `/metrics` in Prometheus text. */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge } from 'prom-client';
 import type { ApiOptions } from './api-options.ts';
+import { registerHealthMetrics } from './health-metrics.ts';
+import { LoopDelay } from './loop-delay.ts';
 
-const samplingMs = 10;
-
-export async function metricsRoutes(server: FastifyInstance, { store, intake, meters }: ApiOptions): Promise<void> {
+export async function metricsRoutes(server: FastifyInstance, options: ApiOptions): Promise<void> {
+  const { store, intake, meters } = options;
   const { registry } = meters;
   collectDefaultMetrics({ register: registry });
-  const delay = monitorEventLoopDelay({ resolution: samplingMs });
-  delay.enable();
+  registerHealthMetrics(options);
+  const delay = new LoopDelay();
   const gauge = (name: string, help: string, read: () => number): void => {
     new Gauge({
       name,
@@ -21,9 +21,9 @@ export async function metricsRoutes(server: FastifyInstance, { store, intake, me
       },
     });
   };
-  gauge('quorate_event_loop_delay_p99_seconds', 'Event-loop delay, 99th percentile since the last scrape.', () =>
-    takeP99(delay),
-  );
+  gauge('quorate_event_loop_delay_p99_seconds', 'Event-loop delay, 99th percentile since the last scrape.', () => {
+    return delay.takeP99Ms() / 1_000;
+  });
   gauge('quorate_term', 'Raft term.', () => store.status.replica?.term ?? 0);
   gauge('quorate_is_leader', '1 on the leader.', () => (store.status.replica?.role === 'leader' ? 1 : 0));
   gauge('quorate_commit_index', 'Last committed entry.', () => store.status.replica?.commit ?? 0);
@@ -70,13 +70,6 @@ export async function metricsRoutes(server: FastifyInstance, { store, intake, me
   gauge('quorate_admitted_bytes', 'Bytes of all requests being read, inflated and built.', () => intake.admittedBytes);
   server.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
   server.addHook('onClose', async () => {
-    delay.disable();
+    delay.close();
   });
-}
-
-/** The histogram holds the time from one sample to the next, so a loop without delay shows the sampling interval. */
-function takeP99(delay: ReturnType<typeof monitorEventLoopDelay>): number {
-  const seconds = Math.max(0, delay.percentile(99) / 1e9 - samplingMs / 1e3);
-  delay.reset();
-  return seconds;
 }

@@ -3,15 +3,15 @@ import type { CommandModule } from 'yargs';
 import { clientSettings, readClientSettings } from '../config.ts';
 import { flagsOf, optionsOf } from './command.ts';
 import { fetchJson } from './fetch-json.ts';
+import { type NodeHealth, renderHealth } from './node-health.ts';
 import { formatTable } from './table.ts';
 
 /** The answer of `GET /api/v1/cluster` as far as this command shows it; null is not known to that node. */
-interface ClusterStatus {
+interface ClusterStatus extends NodeHealth {
   readonly mode: string;
   readonly id: string;
   readonly role: string;
   readonly leader: string | null;
-  readonly term: number;
   readonly commitIndex: number;
   readonly appliedIndex: number;
   /** Absent from 0.1.0, and so is the version of a member. */
@@ -21,6 +21,13 @@ interface ClusterStatus {
   readonly joint: boolean;
   readonly members: readonly MemberStatus[];
   readonly applicants: readonly { readonly id: string; readonly peer: string }[];
+  readonly lastHandOver?: {
+    readonly from: string;
+    readonly to: string;
+    readonly why: string;
+    /** Wall-clock time. */
+    readonly atMs: number;
+  } | null;
 }
 interface MemberStatus {
   readonly id: string;
@@ -46,17 +53,28 @@ export const clusterStatus: CommandModule = {
   handler: async (argv) => {
     const { url } = readClientSettings(['url'], { flags: flagsOf(argv), environment: process.env });
     const status = (await fetchJson(url, '/api/v1/cluster')) as ClusterStatus;
-    process.stdout.write(`${renderStatus(await withMatches(status))}\n`);
+    const told = await askMembers(status);
+    process.stdout.write(`${renderStatus(withMatches(status, told), told)}\n`);
     if (status.leader === null) process.exitCode = 1;
   },
 };
 
-/** Only the leader knows how far the others are: it is asked, if it can be. */
-async function withMatches(status: ClusterStatus): Promise<ClusterStatus> {
-  const leader = status.members.find(({ id }) => id === status.leader);
-  if (leader?.http == null || leader.id === status.id) return status;
-  const asked = await fetchJson(leader.http, '/api/v1/cluster').catch(() => null);
-  const known = new Map((asked as ClusterStatus | null)?.members.map((member) => [member.id, member]));
+/** Each member knows best how it does itself, and only the leader how far the others are. Whoever does not answer is left out. */
+async function askMembers(status: ClusterStatus): Promise<Map<string, ClusterStatus>> {
+  const others = status.members.filter(({ id, connected, http }) => id !== status.id && connected && http !== null);
+  const answers = await Promise.all(
+    others.map(async ({ id, http }) => {
+      const answer = await fetchJson(http ?? '', '/api/v1/cluster').catch(() => null);
+      return answer === null ? [] : [[id, answer as ClusterStatus] as const];
+    }),
+  );
+  return new Map([[status.id, status], ...answers.flat()]);
+}
+
+function withMatches(status: ClusterStatus, told: ReadonlyMap<string, ClusterStatus>): ClusterStatus {
+  const leader = told.get(status.leader ?? '');
+  if (leader === undefined) return status;
+  const known = new Map(leader.members.map((member) => [member.id, member]));
   const members = status.members.map((member) => {
     const { matchIndex, lagMs } = known.get(member.id) ?? member;
     return { ...member, matchIndex, lagMs };
@@ -70,24 +88,25 @@ function stateOf({ connected, ready, recovering }: MemberStatus): string {
   return ready === true ? 'ready' : 'not ready';
 }
 
-function voterText({ voter, learner, replaces }: MemberStatus): string {
+function voterText({ voter, learner, replaces, matchIndex }: MemberStatus, commit: number): string {
   if (voter) return 'yes';
   if (!learner) return 'no';
-  return replaces === null ? 'learner' : `learner for ${replaces}`;
+  const progress =
+    matchIndex === null || commit === 0 ? '' : `, ${Math.min(100, Math.floor((100 * matchIndex) / commit))} %`;
+  return `${replaces === null ? 'learner' : `learner for ${replaces}`}${progress}`;
 }
 
-function renderStatus(status: ClusterStatus): string {
+function renderStatus(status: ClusterStatus, told: ReadonlyMap<string, ClusterStatus>): string {
   const leader = status.leader === null ? 'no leader' : `leader ${status.leader}`;
   const level = status.formatLevel == null ? '' : `, format level ${status.formatLevel}`;
   const head = `mode ${status.mode}, ${leader}, term ${status.term}, commit ${status.commitIndex}${level}`;
-  const told = `as ${status.id} sees it${status.waiting === null ? '' : `; ${status.id} is not ready: ${status.waiting}`}`;
+  const view = `as ${status.id} sees it${status.waiting === null ? '' : `; ${status.id} is not ready: ${status.waiting}`}`;
   const rows = status.members.map((member) => [
     member.id,
     member.role ?? '-',
     stateOf(member),
-    voterText(member),
+    voterText(member, status.commitIndex),
     member.peer,
-    member.http ?? '-',
     member.version ?? '-',
     member.appliedIndex === null ? '-' : String(member.appliedIndex),
     member.matchIndex === null ? '-' : String(member.matchIndex),
@@ -97,5 +116,11 @@ function renderStatus(status: ClusterStatus): string {
   const waiting = status.applicants.map(
     ({ id, peer }) => `\n${id} at ${peer} waits to be added: quorate cluster add ${id}`,
   );
-  return `${head}, ${told}${joint}\n\n${formatTable(['ID', 'ROLE', 'STATE', 'VOTER', 'PEER', 'HTTP', 'VERSION', 'APPLIED', 'MATCH', 'LAG'], rows)}${waiting.join('')}`;
+  const table = formatTable(['ID', 'ROLE', 'STATE', 'VOTER', 'PEER', 'VERSION', 'APPLIED', 'MATCH', 'LAG'], rows);
+  const last = status.lastHandOver ?? null;
+  const handOver =
+    last === null
+      ? ''
+      : `\n\nlast hand-over: ${last.from} to ${last.to}, ${new Date(last.atMs).toISOString()} (${last.why})`;
+  return `${head}, ${view}${joint}\n\n${table}\n\n${renderHealth(status.members, told)}${handOver}${waiting.join('')}`;
 }

@@ -28,8 +28,14 @@ export const start: CommandModule = {
       process.exit(1);
     });
     const signalled = firstSignal(log);
+    const stopping = new AbortController();
+    void signalled.then(() => stopping.abort());
     const { startNode } = await import('../node.ts');
-    const node = await startNode(config, log);
+    const node = await startNode(config, log, stopping.signal).catch((error: unknown) => {
+      if (error !== stopping.signal.reason) throw error;
+      log.info('stopped before it had started');
+      process.exit(0);
+    });
     void signalled.then((signal) => stop(node, signal, log));
     void node.failed.then((error) => {
       log.fatal(error, 'stopped: this node cannot go on safely');

@@ -1,5 +1,6 @@
 import type { Clock } from './clock.ts';
 import type { Codec } from './codec.ts';
+import type { DiskSpace } from './disk-space.ts';
 import type { Executor } from './executor.ts';
 import type { KeyValue } from './key-value.ts';
 import type { Random } from './random.ts';
@@ -16,6 +17,7 @@ export interface Platform {
 
 /** The node's data directory: named key-value stores and slot files. */
 export interface Disk {
+  readonly space: DiskSpace;
   /** Opens the store `name`, made when absent. One handle at a time. */
   openKeyValue(name: string): Promise<KeyValue>;
   /** Removes the store `name` and all it holds. It must not be open. */

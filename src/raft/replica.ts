@@ -46,6 +46,7 @@ import type { EntryRepair } from './entry-repair.ts';
 import { Proposals, type ProposalOutcome } from './proposals.ts';
 import { LeaderChanges, type LeaderChange, type NewLeader, transferRefused } from './leader-changes.ts';
 import { ReadGate } from './read-gate.ts';
+import { WriteTimes } from './write-times.ts';
 
 export interface ReplicaOptions {
   readonly self: ReplicaId;
@@ -72,6 +73,8 @@ export interface ReplicaOptions {
   readonly send: (to: NodeId, message: Message) => void;
   /** Queues a block for the leader of `term`; may lose it. */
   readonly forward: (to: NodeId, term: Term, payload: Uint8Array) => void;
+  /** Whether a leader may take blocks into its log now; always, unless it is given. */
+  readonly takesBlocks?: () => boolean;
   /** The node must stop: a write failed or an invariant broke (protocol A5). Called at most once. */
   readonly fatal: (error: Error) => void;
 }
@@ -125,6 +128,7 @@ function formatLevelOf(base: BaseRecord, state: HardState, { raises }: OpenedLog
 export class Replica {
   /** For whoever waits until another replica leads. */
   readonly leaderChanges: LeaderChanges;
+  readonly writeTimes: WriteTimes;
   readonly #options: ReplicaOptions;
   readonly #core: Raft;
   readonly #proposals: Proposals;
@@ -152,6 +156,7 @@ export class Replica {
   private constructor(options: ReplicaOptions, core: Raft) {
     this.#options = options;
     this.#core = core;
+    this.writeTimes = new WriteTimes(options.clock);
     this.#applied = options.applied;
     this.#durableTail = options.log.last;
     this.#formatLevelSeen = core.formatLevel;
@@ -247,6 +252,11 @@ export class Replica {
   /** The configuration in force here, committed or not. */
   get configuration(): ConfigurationAt {
     return this.#core.configuration;
+  }
+
+  /** Blocks of this node that are proposed and not settled. */
+  get proposalsPending(): number {
+    return this.#proposals.size;
   }
 
   /** Begins a change of the members, as leader; see `Raft.changeConfiguration`. */
@@ -387,6 +397,7 @@ export class Replica {
 
   #appendAsLeader(term: Term, payload: Uint8Array): void {
     if (this.#core.role !== 'leader' || this.#core.term !== term) return;
+    if (this.#options.takesBlocks?.() === false) return;
     // A disk that hangs while the others commit: what waits for it must not grow without bound. The builder sends it again.
     if (this.#options.log.stagedBytes >= limits.stagedBytesMax) return;
     const blockId = blockIdOf(payload);
@@ -454,6 +465,7 @@ export class Replica {
       }, this.#fatal);
     }
     for (const write of ready.writes) this.#options.log.stage(write);
+    if (ready.writes.length > 0) this.writeTimes.waits();
     // Not only after new writes: one staged while the last flush was ending must not wait for the next.
     if (this.#options.log.hasStaged)
       this.#flushing ??= this.#flush()
@@ -469,7 +481,7 @@ export class Replica {
         await this.#writeHardState();
         continue;
       }
-      const { position, sequence } = await this.#options.log.flush();
+      const { position, sequence } = await this.writeTimes.measure(() => this.#options.log.flush());
       if (this.#stopped) return;
       this.#durableTail = position;
       this.#writeHardState().then(() => {

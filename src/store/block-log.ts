@@ -26,6 +26,7 @@ import { deleteEntriesAbove, openEntries } from './log-opening.ts';
 import type { LogPromise } from './verified-tail.ts';
 import type { TermRun } from './term-runs.ts';
 import { findTermRuns } from './term-runs.ts';
+import { writeFailure } from './write-failure.ts';
 
 /** One change of the log, as the core hands it out (`LogWrite`). */
 export interface StagedWrite {
@@ -347,9 +348,7 @@ export class BlockLog {
     try {
       await this.#keyValue.batch(operations, { sync: true });
     } catch (error) {
-      this.#failure = new Error('the log could not be written; restart the node once its disk is sound', {
-        cause: error,
-      });
+      this.#failure = writeFailure('the log', error);
       throw this.#failure;
     }
   }

@@ -11,6 +11,7 @@ import { configurationIn } from './configuration-record.ts';
 import { DamagedError, UnsupportedFormatError } from './damaged.ts';
 import { invariant } from './invariant.ts';
 import { decodeJsonRecord, encodeJsonRecord, viewOf } from './record.ts';
+import { writeFailure } from './write-failure.ts';
 
 export interface HardState {
   /** null until the cluster is founded. */
@@ -150,9 +151,7 @@ export class HardStateFile {
     try {
       await this.#slots.write(copies * (counter % 2), bytes);
     } catch (error) {
-      this.#failure ??= new Error('the hard state could not be written; restart the node once its disk is sound', {
-        cause: error,
-      });
+      this.#failure ??= writeFailure('the hard state', error);
       throw this.#failure;
     }
     this.#counter = counter;

@@ -99,6 +99,11 @@ export class Ingest {
     return longest !== undefined && this.#options.clock.monotonicMs() - longest.sinceMs > limits.queueWaitMsMax;
   }
 
+  /** Exports that are not wholly in a block yet. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
   #store(request: Uint8Array, walked: WalkedExport): Promise<ProposalOutcome> {
     return new Promise((resolve) => {
       const cancelDeadline = this.#options.clock.after(limits.writeDeadlineMs, () => {

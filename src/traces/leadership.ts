@@ -8,11 +8,12 @@ import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
 import { replicasOf } from '../raft/core/configuration.ts';
 import { transferFrom } from '../raft/core/format-level.ts';
-import { asIndex, type NodeId, nodeIdOf, type ReplicaId, type Term } from '../raft/core/types.ts';
+import { asIndex, type LogIndex, type NodeId, nodeIdOf, type ReplicaId, type Term } from '../raft/core/types.ts';
 import type { NewLeader } from '../raft/leader-changes.ts';
 import type { Replica } from '../raft/replica.ts';
-import { handOverErrors, type PeerMessage } from '../transport/transport.ts';
-import type { Peers } from './peers.ts';
+import { handOverErrors, type HandOverReason, type PeerMessage } from '../transport/transport.ts';
+import type { HandOver, Peers, Report } from './peers.ts';
+import type { DiskHealth, ReliefCandidate } from './relief.ts';
 import { bestSuccessor } from './successor.ts';
 
 export interface LeadershipOptions {
@@ -38,6 +39,8 @@ export class Leadership {
   /** The last question that each peer asked: one that comes twice is asked once. */
   readonly #heard = new Map<NodeId, string>();
   #counter = 0;
+  #lastHandOver: HandOver | null = null;
+  #lastForHealth: HandOver | null = null;
 
   constructor(options: LeadershipOptions) {
     this.#options = options;
@@ -49,6 +52,34 @@ export class Leadership {
 
   get #leads(): boolean {
     return this.#options.replica.status.leader === this.#options.self;
+  }
+
+  /** The term in which this node leads; null while it does not. */
+  get leadingTerm(): Term | null {
+    return this.#leads ? this.#options.replica.status.term : null;
+  }
+
+  get commit(): LogIndex {
+    return this.#options.replica.status.commit;
+  }
+
+  /** The newest hand-over of this node, or of another that told of it. */
+  get lastHandOver(): HandOver | null {
+    const told = this.#options.peers.lastHandOver(() => true);
+    const own = this.#lastHandOver;
+    return own !== null && (told === null || own.term > told.term) ? own : told;
+  }
+
+  /** The newest one of this node since its start. */
+  get lastOwn(): HandOver | null {
+    return this.#lastHandOver;
+  }
+
+  /** When somebody last handed over for the sake of a disk, by the monotonic clock here; null: nobody told of it. */
+  get lastForHealthMs(): number | null {
+    const told = this.#options.peers.lastHandOver(isForHealth);
+    const times = [this.#lastForHealth, told].flatMap((one) => (one === null ? [] : [one.atMs]));
+    return times.length === 0 ? null : Math.max(...times);
   }
 
   /**
@@ -64,12 +95,14 @@ export class Leadership {
     const { leader, term } = replica.status;
     if (leader === null)
       throw new QuorateError('unavailable', 'no leader is known to this node: ask again, or another');
-    const taken = this.#leads ? await this.#handOver(to) : await this.#ask({ leader, term }, to);
+    const taken = this.#leads ? await this.handOver(to, 'asked') : await this.#ask({ leader, term }, to);
     return { leader: nodeIdOf(taken.leader), term: taken.term };
   }
 
-  async #handOver(to: NodeId | null): Promise<NewLeader> {
-    const { replica, logger } = this.#options;
+  /** As leader; otherwise like `transfer`. */
+  async handOver(to: NodeId | null, why: HandOverReason): Promise<NewLeader> {
+    const { replica, logger, clock, self } = this.#options;
+    const { term } = replica.status;
     const target = to === null ? this.#successor(new Set()) : this.#targetNamed(to);
     if (target === null)
       throw new QuorateError(
@@ -77,7 +110,11 @@ export class Leadership {
         'no other voter is connected and holds all that is committed: look at cluster status',
       );
     const taken = await replica.transferLeadership(target);
-    if (taken.leader === target) logger.info({ ...taken }, 'handed the lead over');
+    if (taken.leader === target) {
+      logger.info({ ...taken, why }, 'handed the lead over');
+      this.#lastHandOver = { from: nodeIdOf(self), to: nodeIdOf(target), why, term, atMs: clock.monotonicMs() };
+      if (isForHealth(this.#lastHandOver)) this.#lastForHealth = this.#lastHandOver;
+    }
     return taken;
   }
 
@@ -94,16 +131,21 @@ export class Leadership {
 
   /** The voter that is best able to lead; null when none is. */
   #successor(without: ReadonlySet<ReplicaId>): ReplicaId | null {
+    const candidates = this.candidates.filter(({ voter }) => !without.has(voter));
+    return bestSuccessor(candidates, this.commit);
+  }
+
+  /** The other voters, as this node sees them. */
+  get candidates(): readonly ReliefCandidate[] {
     const { self, peers, replica } = this.#options;
-    const { followers, status } = replica;
-    const others = this.#voters.filter((voter) => voter !== self && !without.has(voter));
-    const candidates = others.map((voter) => {
+    const { followers } = replica;
+    const others = this.#voters.filter((voter) => voter !== self);
+    return others.map((voter) => {
       const report = peers.get(nodeIdOf(voter))?.report ?? null;
       const match = followers?.get(voter)?.match ?? asIndex(0);
       const connected = this.#isConnected(voter) && this.#transfers(nodeIdOf(voter));
-      return { voter, connected, report, match };
+      return { voter, connected, report, match, disk: diskOf(report) };
     });
-    return bestSuccessor(candidates, status.commit);
   }
 
   /** Not with its node, whose disk was replaced: with the voter itself. */
@@ -174,7 +216,7 @@ export class Leadership {
       const target = this.#leads && leftMs > 0 ? this.#successor(tried) : null;
       if (target === null) return;
       tried.add(target);
-      await this.#within(leftMs, this.#handOver(nodeIdOf(target))).catch((error: unknown) =>
+      await this.#within(leftMs, this.handOver(nodeIdOf(target), 'stopping')).catch((error: unknown) =>
         logger.warn({ to: nodeIdOf(target), error: errorOf(error).message }, 'could not hand the lead over'),
       );
     }
@@ -195,4 +237,12 @@ export class Leadership {
       );
     });
   }
+}
+
+const isForHealth = ({ why }: HandOver): boolean => why === 'slow disk' || why === 'low space';
+
+function diskOf(report: Report | null): DiskHealth | null {
+  if (report === null) return null;
+  const { writeMicros, space } = report;
+  return { writeMs: writeMicros === null ? null : writeMicros / 1_000, space };
 }

@@ -6,8 +6,8 @@ import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
 import { otherClusterSentence, saysRecoveredWithout } from '../raft/core/cluster-epoch.ts';
 import { majority } from '../raft/core/quorum.ts';
-import type { BootId, NodeId, ReplicaId } from '../raft/core/types.ts';
-import type { Hello, PeerMessage } from '../transport/transport.ts';
+import { asTerm, type BootId, type NodeId, type ReplicaId, type Term } from '../raft/core/types.ts';
+import type { HandOverReason, Hello, PeerMessage } from '../transport/transport.ts';
 
 export type Report = PeerMessage & { readonly kind: 'report' };
 
@@ -15,6 +15,16 @@ export interface Peer {
   readonly hello: Hello;
   connected: boolean;
   report: Report | null;
+}
+
+/** A leader of `term` had another node take over. */
+export interface HandOver {
+  readonly from: NodeId;
+  readonly to: NodeId;
+  readonly why: HandOverReason;
+  readonly term: Term;
+  /** By the monotonic clock of this node. */
+  readonly atMs: number;
 }
 
 export interface PeersOptions {
@@ -25,6 +35,7 @@ export interface PeersOptions {
   readonly members: () => ReadonlyMap<NodeId, string>;
 }
 
+const handOversMax = 16;
 /** A refusal counts for this long: a peer that still refuses says so again well before. */
 const refusalMs = 10_000;
 /** Nodes that are no members and may be connected all the same, to be added. */
@@ -38,6 +49,8 @@ export class Peers {
    * A3). Reports tell of the writes of a run, a hello only of those before it.
    */
   readonly #counters = new Map<ReplicaId, { readonly boot: BootId; readonly counter: number }>();
+  /** Hand-overs that peers told of, by term: a term ends with one at most. The newest few. */
+  readonly #handOvers = new Map<Term, HandOver>();
   /** Peers that will not talk to this node. */
   readonly #refusals = new Map<NodeId, { readonly sentence: string; readonly atMs: number }>();
 
@@ -105,6 +118,23 @@ export class Peers {
     const peer = this.#peers.get(hello.node);
     if (peer !== undefined) peer.report = report;
     this.#noteCounter(hello, report.hardStateCounter);
+    this.#noteHandOver(hello.node, report);
+  }
+
+  #noteHandOver(from: NodeId, { handOver }: Report): void {
+    if (handOver === null) return;
+    const { term, to, why, agoMs } = handOver;
+    const atMs = this.#options.clock.monotonicMs() - agoMs;
+    const known = this.#handOvers.get(term);
+    // A report that was long on its way makes it look newer.
+    if (known === undefined || atMs < known.atMs) this.#handOvers.set(term, { from, to, why, term, atMs });
+    if (this.#handOvers.size > handOversMax) this.#handOvers.delete(asTerm(Math.min(...this.#handOvers.keys())));
+  }
+
+  /** The newest one that a peer told of, of those that are `wanted`. */
+  lastHandOver(wanted: (handOver: HandOver) => boolean): HandOver | null {
+    const newest = [...this.#handOvers.values()].filter(wanted).toSorted((left, right) => right.term - left.term);
+    return newest[0] ?? null;
   }
 
   /**

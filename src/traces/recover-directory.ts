@@ -9,6 +9,7 @@
  * the entry says. All entries that the log holds are kept: any of them may have been acknowledged.
  */
 import type { Platform } from '../platform/platform.ts';
+import { membersChangeFrom } from '../raft/core/format-level.ts';
 import { clusterAfterRecovery } from '../raft/core/cluster-epoch.ts';
 import { votersOnly } from '../raft/core/configuration.ts';
 import {
@@ -124,6 +125,9 @@ async function found(
     modeEpoch: hardState.state?.modeEpoch ?? 0,
     sealed: hardState.state?.sealed ?? false,
     configuration: { index: entry.index, configuration },
+    // The entry is of this version; that the cluster is, its new leader says by an entry of its own (protocol B4).
+    formatLevel: hardState.state?.formatLevel ?? 1,
+    formatLevelWritten: Math.max(hardState.state?.formatLevelWritten ?? 1, membersChangeFrom),
   });
   return { clusterId, replica, kept };
 }

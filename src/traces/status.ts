@@ -9,7 +9,7 @@ import {
   replicaIdOf,
 } from '../raft/core/types.ts';
 import type { FollowerStatus, ReplicaStatus } from '../raft/replica.ts';
-import type { Peers } from './peers.ts';
+import type { HandOver, Peers } from './peers.ts';
 
 export interface MemberStatus {
   readonly id: NodeId;
@@ -45,6 +45,8 @@ export interface StoreStatus {
   readonly members: readonly MemberStatus[];
   /** Nodes that wait to be added. */
   readonly applicants: readonly { readonly id: NodeId; readonly peer: string }[];
+  /** The newest one that this node knows of; null: none since it started. */
+  readonly lastHandOver: HandOver | null;
 }
 
 export interface StatusSources {

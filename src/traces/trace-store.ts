@@ -32,17 +32,21 @@ import type { TermRun } from '../store/term-runs.ts';
 import type { Founding, Hello, MemberChange, PeerMessage, Transport } from '../transport/transport.ts';
 import { protocolVersion } from '../transport/transport.ts';
 import { version } from '../version.ts';
-import { openDataDirectory } from './data-directory.ts';
+import { type DataDirectory, openDataDirectory } from './data-directory.ts';
 import { FormatUpgrade } from './format-upgrade.ts';
+import { type HealthStatus, healthStatus } from './health-status.ts';
 import { Ingest, type WriteResult } from './ingest.ts';
 import { LargeLookups } from './large-lookups.ts';
+import { LeaderHealth } from './leader-health.ts';
 import { type Leader, Leadership } from './leadership.ts';
 import { findTerms, findTermsOrCut } from './log-terms.ts';
 import { lookUpTrace, type TracePage } from './lookup.ts';
 import { Membership } from './membership.ts';
 import { whyNoLeader } from './no-leader.ts';
 import { Peers } from './peers.ts';
+import type { DiskHealth } from './relief.ts';
 import { Scrub, type ScrubStatus } from './scrub.ts';
+import { SpaceWatch } from './space-watch.ts';
 import { memberStatuses, type StoreStatus } from './status.ts';
 import { TraceIndexer } from './trace-indexer.ts';
 
@@ -73,6 +77,8 @@ export interface TraceStoreOptions {
   readonly scrubRestMs?: number;
   /** The format levels that this node reads, where that is not `formatRange`. */
   readonly formats?: FormatRange;
+  /** Aborted when the node is told to stop: it may wait for space to open. */
+  readonly signal?: AbortSignal | undefined;
   /** The node must stop; called at most once. */
   readonly fatal: (error: Error) => void;
 }
@@ -103,6 +109,7 @@ interface Running {
   readonly index: TraceIndexer;
   readonly ingest: Ingest;
   readonly leadership: Leadership;
+  readonly health: LeaderHealth;
   readonly scrub: Scrub;
 }
 
@@ -113,6 +120,7 @@ const lookupGraceMs = 50;
 export class TraceStore {
   readonly #options: TraceStoreOptions;
   readonly #limits: ClientLimits;
+  readonly #space: SpaceWatch;
   readonly #log: BlockLog;
   readonly #hardState: HardStateFile;
   readonly #self: ReplicaId;
@@ -133,9 +141,10 @@ export class TraceStore {
   #digesting = false;
   #cancelReport: () => void = () => undefined;
 
-  private constructor(options: TraceStoreOptions, log: BlockLog, hardState: HardStateFile, incarnation: string) {
+  private constructor(options: TraceStoreOptions, space: SpaceWatch, { log, hardState, incarnation }: DataDirectory) {
     this.#options = options;
     this.#limits = options.limits ?? limits;
+    this.#space = space;
     this.#log = log;
     this.#hardState = hardState;
     this.#self = replicaIdOf(options.node, incarnation);
@@ -178,13 +187,18 @@ export class TraceStore {
     });
   }
 
-  /** Opens the data directory, verifies it, and joins the others. Rejects with one sentence when that cannot be done. */
+  /**
+   * Opens the data directory, as soon as there is space to, verifies it, and joins the others. Rejects with one sentence when
+   * that cannot be done.
+   */
   static async open(options: TraceStoreOptions): Promise<TraceStore> {
-    const { log, hardState, incarnation } = await openDataDirectory({
-      ...options,
-      newestFormat: (options.formats ?? formatRange).newest,
+    const { platform, logger, signal, formats = formatRange } = options;
+    const space = await SpaceWatch.start({ space: platform.disk.space, clock: platform.clock, logger, signal });
+    const directory = await openDataDirectory({ ...options, newestFormat: formats.newest }).catch((error: unknown) => {
+      space.stop();
+      throw error;
     });
-    const store = new TraceStore(options, log, hardState, incarnation);
+    const store = new TraceStore(options, space, directory);
     try {
       await store.#start();
     } catch (error) {
@@ -329,6 +343,7 @@ export class TraceStore {
       membersChanged: () => this.#membersChanged(),
       // Whoever cannot read it is refused from now on, also where it was connected before.
       formatLevelChanged: () => transport.helloChanged(),
+      takesBlocks: () => this.#running?.health.takesBlocks ?? true,
       forward: (to, term, payload) => transport.send(to, 'bulk', { kind: 'forward', term, payload }),
       fatal: (error) => this.#fatal(error),
     });
@@ -355,6 +370,11 @@ export class TraceStore {
       peers: this.#peers,
       send: (to, message) => transport.send(to, 'control', message),
     });
+    const own = (): DiskHealth => ({
+      writeMs: replica.writeTimes.recent?.syncP50Ms ?? null,
+      space: this.#space.level,
+    });
+    const health = new LeaderHealth({ clock: platform.clock, logger, leadership, own });
     const scrub = Scrub.start({
       platform,
       log: this.#log,
@@ -366,7 +386,7 @@ export class TraceStore {
       bytesPerSecond: this.#limits.scrubBytesPerSecond,
       restMs: this.#options.scrubRestMs ?? limits.scrubRestMs,
     });
-    this.#running = { replica, index, ingest, leadership, scrub };
+    this.#running = { replica, index, ingest, leadership, health, scrub };
     this.#membersChanged();
   }
 
@@ -447,8 +467,8 @@ export class TraceStore {
     const replica = this.#running?.replica;
     switch (message.kind) {
       case 'raft':
-        if (message.message.from === hello.replica && message.message.to === this.#self)
-          replica?.receive(message.message);
+        if (message.message.from !== hello.replica || message.message.to !== this.#self) return;
+        if (!this.#space.refuses(message.message)) replica?.receive(message.message);
         return;
       case 'forward':
         if (this.#isWholeBlock(hello, message.payload)) replica?.receiveForward(message.term, message.payload);
@@ -512,7 +532,9 @@ export class TraceStore {
     this.#tellPeers();
     this.#formatUpgrade.raiseWhenDue();
     this.#membership.replaceLostDisks();
-    void this.#running?.index.maybeFlush();
+    // It waits in memory: the reserve is not for it.
+    if (this.#space.level !== 'reserve') void this.#running?.index.maybeFlush();
+    this.#running?.health.look();
     this.#cancelReport = this.#options.platform.clock.after(reportEveryMs, () => this.#report());
   }
 
@@ -525,6 +547,7 @@ export class TraceStore {
       ready: this.ready,
       recovering: (replica?.lostPromise ?? null) !== null,
       hardStateCounter: this.#hardState.counter,
+      ...(this.#running?.health.report ?? { writeMicros: null, space: this.#space.level, handOver: null }),
     } as const;
     for (const member of this.#membership.addresses.keys())
       if (member !== node) transport.send(member, 'control', report);
@@ -551,8 +574,9 @@ export class TraceStore {
     return this.#membership.change(change);
   }
 
-  /** Why another export had better be refused than read: `overloaded`, or `unavailable` without a leader; null when it may come. */
+  /** Why another export had better be refused than read: `no-space`, `overloaded`, or `unavailable` without a leader; null when it may come. */
   get refusal(): QuorateError | null {
+    if (this.#space.refusal !== null) return this.#space.refusal;
     if (this.#running === null || !this.#running.ingest.isBehind) return null;
     if (!this.ready) return this.#running.replica.unavailable();
     return new QuorateError('overloaded', 'this node is behind with what it has taken in: send it again later', {
@@ -562,7 +586,9 @@ export class TraceStore {
 
   /** Stores an ExportTraceServiceRequest; see `Ingest.write`. */
   async write(request: Uint8Array): Promise<WriteResult> {
-    return this.#require().ingest.write(request);
+    const { ingest } = this.#require();
+    if (this.#space.refusal !== null) throw this.#space.refusal;
+    return ingest.write(request);
   }
 
   /**
@@ -685,6 +711,11 @@ export class TraceStore {
     return this.#running?.scrub.status ?? null;
   }
 
+  /** Its disk and its queues. Cheap. */
+  get health(): HealthStatus {
+    return healthStatus({ space: this.#space, log: this.#log, running: this.#running });
+  }
+
   get status(): StoreStatus {
     const { node, http } = this.#options;
     const running = this.#running;
@@ -706,6 +737,7 @@ export class TraceStore {
         followers: running?.replica.followers ?? null,
       }),
       applicants: this.#membership.applicants.map((hello) => ({ id: hello.node, peer: hello.peer })),
+      lastHandOver: running?.leadership.lastHandOver ?? null,
     };
   }
 
@@ -730,6 +762,7 @@ export class TraceStore {
   #stop(): void {
     this.#stopped = true;
     this.#cancelReport();
+    this.#space.stop();
     this.#running?.replica.stop();
     this.#running?.index.stop();
     this.#running?.scrub.stop();
@@ -759,6 +792,7 @@ export class TraceStore {
     await this.#running?.replica.idle();
     await this.#entries.idle();
     await this.#running?.scrub.idle();
+    await this.#space.idle();
     await this.#running?.index.close();
     await this.#log.close();
     await this.#hardState.close();

@@ -6,6 +6,7 @@
 import { isErrorCode } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { crc32, digestBytes } from '../platform/digest.ts';
+import { spaceLevels } from '../platform/disk-space.ts';
 import type { Message } from '../raft/core/message.ts';
 import {
   asBootId,
@@ -23,7 +24,13 @@ import {
 import { decodeEntry, encodeEntry, verifyEntry } from '../store/entry.ts';
 import { packFields, unpackFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
-import { handOverErrors, type MemberChange, type MemberChangeResult, type PeerMessage } from './transport.ts';
+import {
+  handOverErrors,
+  handOverReasons,
+  type MemberChange,
+  type MemberChangeResult,
+  type PeerMessage,
+} from './transport.ts';
 
 const sentenceLengthMax = 1024;
 
@@ -113,6 +120,9 @@ export function decodeMessage(frame: Frame): PeerMessage {
         ready: fields.boolean('ready'),
         recovering: fields.boolean('recovering'),
         hardStateCounter: fields.integer('hardStateCounter'),
+        writeMicros: fields.isNull('writeMicros') ? null : fields.integer('writeMicros'),
+        space: oneOf(fields.string('space'), spaceLevels, 'space'),
+        handOver: fields.isNull('handOver') ? null : handOver(fields.map('handOver')),
       };
     default:
       throw new FrameError(`a message of an unknown kind (${kind})`);
@@ -234,6 +244,15 @@ function memberChangeResult(fields: Fields): MemberChangeResult {
   const code = fields.string('code');
   if (!isErrorCode(code)) throw new FrameError(`an unknown error code (${code})`);
   return { outcome, code, sentence: fields.string('sentence', sentenceLengthMax) };
+}
+
+function handOver(fields: Fields): Extract<PeerMessage, { kind: 'report' }>['handOver'] {
+  return {
+    term: term(fields),
+    to: asNodeId(fields.string('to')),
+    why: oneOf(fields.string('why'), handOverReasons, 'why'),
+    agoMs: fields.integer('agoMs'),
+  };
 }
 
 const term = (fields: Fields, name = 'term'): Term => asTerm(fields.integer(name));

@@ -3,6 +3,7 @@
  * to another cluster. `tcp.ts` is the default; every implementation passes test/transport/contract.ts.
  */
 import type { ErrorCode } from '../errors.ts';
+import type { SpaceLevel } from '../platform/disk-space.ts';
 import type { FormatRange } from '../raft/core/format-level.ts';
 import type { Message } from '../raft/core/message.ts';
 import type { BootId, Entry, EntryHash, LogIndex, NodeId, ReplicaId, Term } from '../raft/core/types.ts';
@@ -62,6 +63,10 @@ export type MemberChangeResult =
   | { readonly outcome: 'begun'; readonly index: LogIndex }
   | { readonly outcome: 'refused'; readonly code: ErrorCode; readonly sentence: string };
 
+/** Why a leader handed over: an operator asked, it was told to stop, or for its disk (protocol G3). */
+export const handOverReasons = ['asked', 'stopping', 'slow disk', 'low space'] as const;
+export type HandOverReason = (typeof handOverReasons)[number];
+
 /** Codes of the reasons for which a leader does not hand over. */
 export const handOverErrors = ['unavailable', 'not-ready', 'conflict'] as const;
 
@@ -103,6 +108,16 @@ export type PeerMessage =
       readonly recovering: boolean;
       /** Durable writes of hard state so far (protocol A3). */
       readonly hardStateCounter: number;
+      /** Median time of a synced write of its log lately; null: nothing was written (protocol G3). */
+      readonly writeMicros: number | null;
+      readonly space: SpaceLevel;
+      /** The newest hand-over that it made, as leader of `term`, since it started. */
+      readonly handOver: {
+        readonly term: Term;
+        readonly to: NodeId;
+        readonly why: HandOverReason;
+        readonly agoMs: number;
+      } | null;
     };
 
 /** `control` is never behind bulk: votes, heartbeats, read rounds (design 3, protocol I4). */

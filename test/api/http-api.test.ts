@@ -223,6 +223,29 @@ describe('POST /api/v1/cluster/leader', () => {
 });
 
 describe('operations', () => {
+  test('what an operator is told of disk, queues and lead', async () => {
+    const { body } = smallExport(new SeededRandom(77), { spans: 1 });
+    await fetch(`${url}/v1/traces`, { method: 'POST', headers: { 'content-type': 'application/x-protobuf' }, body });
+    const cluster = (await (await fetch(`${url}/api/v1/cluster`)).json()) as Record<string, unknown>;
+    expect(cluster).toMatchObject({
+      disk: { level: 'ample', freeBytes: expect.any(Number), totalBytes: expect.any(Number) },
+      logWrites: { syncP50Ms: expect.any(Number), queueP50Ms: expect.any(Number) },
+      queues: { exports: 0, blocks: 0, logBytes: 0 },
+      eventLoopDelayP99Ms: expect.any(Number),
+      lastHandOver: null,
+    });
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    const valueOf = (series: string): number => Number(metrics.match(new RegExp(`^quorate_${series} (.+)$`, 'm'))?.[1]);
+    for (const series of ['disk_free_bytes', 'disk_total_bytes', 'disk_low_mark_bytes', 'log_writes_total'])
+      expect(valueOf(series), series).toBeGreaterThan(0);
+    for (const series of ['log_sync_p50_seconds', 'log_sync_p99_seconds'])
+      expect(valueOf(series), series).toBeGreaterThan(0);
+    for (const series of ['log_queue_p99_seconds', 'disk_space_level', 'exports_queued', 'log_staged_bytes'])
+      expect(valueOf(series), series).toBeGreaterThanOrEqual(0);
+    expect(metrics).toMatch(/^quorate_member_match_index\{member="n1"\} [1-9]/m);
+    expect(metrics).toMatch(/^quorate_last_hand_over_timestamp_seconds\{why="slow disk"\} 0$/m);
+  });
+
   test('cluster, health and metrics', async () => {
     const cluster = (await (await fetch(`${url}/api/v1/cluster`)).json()) as Record<string, unknown>;
     expect(cluster).toMatchObject({

@@ -240,9 +240,17 @@ describe('quorate cluster status', () => {
   };
 
   it('prints who leads and how far each member is', async () => {
+    const health = {
+      disk: { freeBytes: 1.5 * 2 ** 30, totalBytes: 36 * 2 ** 30, level: 'low' },
+      logWrites: { syncP50Ms: 1.26, queueP50Ms: 0.2 },
+      queues: { exports: 3, blocks: 1 },
+      eventLoopDelayP99Ms: 12.4,
+      lastHandOver: { from: 'n3', to: 'n1', why: 'slow disk', atMs: Date.UTC(2026, 10, 25, 10) },
+    };
+    const members = [{ ...n1, version: '0.2.0' }, { ...n2, version: '0.1.0' }, n3];
     const { url, asked } = await nodeAnswering({
       status: 200,
-      body: { ...status, formatLevel: 1, members: [{ ...n1, version: '0.2.0' }, { ...n2, version: '0.1.0' }, n3] },
+      body: { ...status, ...health, formatLevel: 1, members },
     });
     const { code, stdout } = await run(['cluster', 'status', '--url', url]);
     expect(code).toBe(0);
@@ -250,11 +258,53 @@ describe('quorate cluster status', () => {
     expect(`\n${stdout}`).toBe(`
 mode cp, leader n1, term 4, commit 123, format level 1, as n1 sees it
 
-ID  ROLE      STATE          VOTER  PEER     HTTP            VERSION  APPLIED  MATCH       LAG
-n1  leader    ready          yes    h1:4319  http://h1:4318    0.2.0      120    123      0 ms
-n2  follower  recovering     yes    h2:4319  -                 0.1.0        9      9     40 ms
-n3  unknown   not connected  yes    h3:4319  -                     -        -      7  12000 ms
+ID  ROLE      STATE          VOTER  PEER     VERSION  APPLIED  MATCH       LAG
+n1  leader    ready          yes    h1:4319    0.2.0      120    123      0 ms
+n2  follower  recovering     yes    h2:4319    0.1.0        9      9     40 ms
+n3  unknown   not connected  yes    h3:4319        -        -      7  12000 ms
+
+ID  HTTP            TERM   WRITE    WAIT  FREE              LOOP  EXPORTS  BLOCKS
+n1  http://h1:4318     4  1.3 ms  0.2 ms  1.5 GiB 4 % low  12 ms        3       1
+n2  -                  -       -       -  -                    -        -       -
+n3  -                  -       -       -  -                    -        -       -
+
+last hand-over: n3 to n1, 2026-11-25T10:00:00.000Z (slow disk)
 `);
+  });
+
+  it('fits 100 columns, however bad things are', async () => {
+    const http = 'http://127.0.0.1:14318';
+    const worst = { role: 'follower', peer: '127.0.0.1:14319', connected: false, voter: false, learner: true };
+    const members = ['n1', 'n2'].map((id) => ({
+      ...n1,
+      ...worst,
+      id,
+      http,
+      replaces: 'n3',
+      appliedIndex: 1e7,
+      matchIndex: 1e7,
+      lagMs: 99_999,
+    }));
+    const health = {
+      disk: { freeBytes: 1_023 * 2 ** 30, totalBytes: 2_000 * 2 ** 30, level: 'reserve' },
+      logWrites: { syncP50Ms: 10_000, queueP50Ms: 10_000 },
+      queues: { exports: 99_999, blocks: 4 },
+      eventLoopDelayP99Ms: 1_000,
+    };
+    const body = { ...status, ...health, term: 99_999, commitIndex: 1e7, members };
+    const { url } = await nodeAnswering({ status: 200, body });
+    const { stdout } = await run(['cluster', 'status', '--url', url]);
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+    expect(stdout).toContain('learner for n3, 100 %');
+  });
+
+  it('asks each node how it does itself', async () => {
+    const disk = { freeBytes: 7 * 2 ** 20, totalBytes: 70 * 2 ** 20, level: 'ample' };
+    const other = await nodeAnswering({ status: 200, body: { ...status, id: 'n2', disk, members: [] } });
+    const members = [n1, { ...n2, http: other.url }];
+    const { url } = await nodeAnswering({ status: 200, body: { ...status, members } });
+    const { stdout } = await run(['cluster', 'status', '--url', url]);
+    expect(stdout).toMatch(/^n2 +http:\S+ +4 +- +- +7 MiB 10 %/m);
   });
 
   it('shows who is catching up, for whom, who waits to be added, and that a change is under way', async () => {
@@ -264,8 +314,8 @@ n3  unknown   not connected  yes    h3:4319  -                     -        -   
     const { url } = await nodeAnswering({ status: 200, body });
     const { stdout } = await run(['cluster', 'status', '--url', url]);
     expect(stdout).toContain('as n1 sees it; a change of the members is under way\n');
-    expect(stdout).toMatch(/^n2 +follower +recovering +learner +h2:4319/m);
-    expect(stdout).toMatch(/^n4 +follower +recovering +learner for n3 +h2:4319/m);
+    expect(stdout).toMatch(/^n2 +follower +recovering +learner, 7 % +h2:4319/m);
+    expect(stdout).toMatch(/^n4 +follower +recovering +learner for n3, 7 % +h2:4319/m);
     expect(stdout).toMatch(/^n3 +unknown +not connected +no +h3:4319/m);
     expect(stdout).toMatch(/\nn9 at h9:4319 waits to be added: quorate cluster add n9\n$/);
   });
@@ -286,7 +336,7 @@ n3  unknown   not connected  yes    h3:4319  -                     -        -   
     const { code, stdout } = await run(['cluster', 'status', '--url', url]);
     // The leader named here does not answer: what is known is printed all the same.
     expect([code, asked.length]).toEqual([0, 1]);
-    expect(stdout).toMatch(/^n2 +follower +recovering +yes +h2:4319 +- +- +9 +- +-$/m);
+    expect(stdout).toMatch(/^n2 +follower +recovering +yes +h2:4319 +- +9 +- +-$/m);
   });
 
   it('without a leader it says why this node is not ready, and ends with exit code 1', async () => {

@@ -10,6 +10,7 @@ export interface DiskSubject {
   readonly disk: () => Disk;
 }
 
+const MiB = 2 ** 20;
 const everything: KeyValueRange = { gte: bytes([]), lt: bytes([255, 255]) };
 const put = (key: string, value: string): KeyValueOperation => ({ type: 'put', key: bytes(key), value: bytes(value) });
 const del = (key: string): KeyValueOperation => ({ type: 'del', key: bytes(key) });
@@ -193,6 +194,27 @@ export function slotFileConformance(name: string, open: () => Promise<DiskSubjec
       await file.write(1, filled(3));
       await file.close();
       expect(await values(subject)).toEqual([1, 3, 0, 0]);
+    });
+  });
+}
+
+export function diskSpaceConformance(name: string, open: () => Promise<DiskSubject>): void {
+  describe(`DiskSpace: ${name}`, () => {
+    it('the ballast grows by what it is given, survives a restart, and is gone at once', async () => {
+      const subject = await open();
+      await subject.drive(async () => {
+        const { space } = subject.disk();
+        const { freeBytes, totalBytes, ballastBytes } = await space.look();
+        expect(ballastBytes).toBe(0);
+        expect(freeBytes).toBeGreaterThan(0);
+        expect(totalBytes).toBeGreaterThanOrEqual(freeBytes);
+        await space.addBallast(2 * MiB);
+        await space.addBallast(MiB + 1);
+        expect((await subject.disk().space.look()).ballastBytes).toBe(3 * MiB + 1);
+        await space.releaseBallast();
+        await space.releaseBallast();
+        expect((await space.look()).ballastBytes).toBe(0);
+      });
     });
   });
 }

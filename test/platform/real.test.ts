@@ -2,6 +2,7 @@
 import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
 import { Level } from 'level';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -15,7 +16,12 @@ import { realRandom } from '../../src/platform/real/random.ts';
 import { diskErrorOf } from '../../src/platform/real/system-error.ts';
 import { clockConformance, executorConformance } from './clock.conformance.ts';
 import { codecConformance, randomConformance } from './codec.conformance.ts';
-import { keyValueConformance, slotFileConformance, type DiskSubject } from './disk.conformance.ts';
+import {
+  diskSpaceConformance,
+  keyValueConformance,
+  slotFileConformance,
+  type DiskSubject,
+} from './disk.conformance.ts';
 import { bytes, driveReal, expectRejection } from './harness.ts';
 import { pipeConformance } from './pipe.conformance.ts';
 
@@ -34,6 +40,7 @@ const openSubject = async (): Promise<DiskSubject> => {
 
 keyValueConformance('LevelDB', openSubject);
 slotFileConformance('file', openSubject);
+diskSpaceConformance('statfs', openSubject);
 clockConformance('system', () => ({ clock: realClock, drive: driveReal }));
 executorConformance('event loop', () => ({ executor: openRealExecutor(), clock: realClock, drive: driveReal }));
 codecConformance('zstd', realCodec);
@@ -63,6 +70,14 @@ describe('data directory', () => {
     await (await disk.openKeyValue('index.gone')).close();
     await openRealPlatform({ dataDir });
     expect(await readdir(dataDir)).toEqual([]);
+  });
+
+  it('holds a ballast that is no hole, and that no file system makes small', async () => {
+    const { disk } = await openRealPlatform({ dataDir });
+    await disk.space.addBallast(1 << 20);
+    const path = join(dataDir, 'ballast');
+    expect((await stat(path)).blocks * 512).toBeGreaterThanOrEqual(1 << 20);
+    expect(deflateSync(await readFile(path)).length).toBeGreaterThanOrEqual(1 << 20);
   });
 
   it('a slot file cut short by damage reads as never written from there on', async () => {

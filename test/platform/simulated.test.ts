@@ -9,7 +9,12 @@ import { SimRandom } from '../sim/platform/random.ts';
 import { SimScheduler } from '../sim/platform/scheduler.ts';
 import { clockConformance, executorConformance } from './clock.conformance.ts';
 import { codecConformance, randomConformance } from './codec.conformance.ts';
-import { keyValueConformance, slotFileConformance, type DiskSubject } from './disk.conformance.ts';
+import {
+  diskSpaceConformance,
+  keyValueConformance,
+  slotFileConformance,
+  type DiskSubject,
+} from './disk.conformance.ts';
 import type { Drive } from './harness.ts';
 import { pipeConformance } from './pipe.conformance.ts';
 
@@ -28,6 +33,7 @@ const openSubject = async (): Promise<DiskSubject> => {
 
 keyValueConformance('simulated', openSubject);
 slotFileConformance('simulated', openSubject);
+diskSpaceConformance('simulated', openSubject);
 clockConformance('simulated', () => {
   const { drive, platform } = open();
   return { drive, clock: new SimClock(platform.process) };

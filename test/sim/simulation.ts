@@ -3,6 +3,7 @@
  * majority, then none at all. Safety is checked after every step; afterwards all must converge, serve, and hold every
  * acknowledged span.
  */
+import { limits } from '../../src/limits.ts';
 import type { Logger } from '../../src/logger.ts';
 import { asIndex, asNodeId, type NodeId, nodeIdOf, replicaIdOf } from '../../src/raft/core/types.ts';
 import type { PeerMessage } from '../../src/transport/transport.ts';
@@ -64,6 +65,8 @@ export const coverageMarks = [
   'repaired entry',
   'damage met by the scrub',
   'full disk',
+  'data refused for space',
+  'handed over for health',
   'paged read',
   'split export',
   'joint change',
@@ -110,6 +113,8 @@ const convergeWithinMs = 25_000;
 const scrubbedWithinMs = 25_000;
 /** Ten times what a run takes: nodes that keep one another busy for nothing. */
 const stepsMax = 1_000_000;
+/** A minute by a clock that runs a tenth too fast. */
+const reliefGapMsMin = 0.9 * limits.reliefEveryMs;
 /** Of seeds; the others run over messages, which is quicker and harsher. */
 const tcpShare = 0.15;
 
@@ -137,6 +142,8 @@ class Simulation {
   readonly #states = new Map<NodeId, string>();
   /** What each boot has heard of the hard-state counters of the others. */
   readonly #counters = new Map<string, Map<NodeId, number>>();
+  /** When each boot last handed over for the sake of its disk. */
+  readonly #reliefs = new Map<string, number>();
   #failure: Error | null = null;
 
   constructor(options: SimulationOptions) {
@@ -285,6 +292,7 @@ class Simulation {
       ['re-proposed block', this.#witness.reproposed],
       ['unknown outcome', unknown > 0],
       ['full disk', this.#nodes.some(({ disk }) => disk.metFull)],
+      ['data refused for space', this.#workload.counts.refusedForSpace > 0],
       ['paged read', pagedReads > 0],
       ['split export', splitExports > 0],
       ['joint change', this.#configurations.sawJoint],
@@ -315,7 +323,7 @@ class Simulation {
     if (!everyone) this.#marks.add('majority alone');
     const members = (): readonly SimNode[] => this.#members.filter(there);
     const equal = (): boolean =>
-      members().every(({ store }) => store?.ready === true) &&
+      members().every(({ store }) => store?.ready === true && store.refusal === null) &&
       new Set(members().map(({ store }) => store?.replicaStatus?.applied)).size === 1;
     await this.#until(convergeWithinMs, what, equal);
     const nodes = members();
@@ -452,20 +460,33 @@ class Simulation {
   /** A node stopped by itself: right after a write error, or because it must stay away; a bug otherwise. */
   #stopped(node: SimNode, error: Error): void {
     this.#journal.add({ kind: 'note', text: `stopped ${node.id}: ${error.message}` });
-    if (node.disk.failWrites.size > 0 || this.#atlas.lost.has(node.id)) return;
+    if (node.disk.failWrites.size > 0 || node.disk.space.isFilled || this.#atlas.lost.has(node.id)) return;
     this.#failure ??= new Violation(`A1: ${node.id} stopped by itself: ${error.stack ?? error.message}`);
   }
 
   #logger(id: NodeId): Logger {
     const note = (level: string) => (fields: object, sentence: string) => {
       if (sentence.startsWith('the index is rebuilt')) this.#marks.add('index rebuild');
-      if (sentence === 'handed the lead over') this.#marks.add('leadership transfer');
+      if (sentence === 'handed the lead over') this.#handedOver(id, fields);
       if (sentence === 'a damaged entry of the log was repaired') this.#marks.add('repaired entry');
       if (sentence === 'the scrub met damage') this.#marks.add('damage met by the scrub');
       if (sentence.includes('found') && sentence.endsWith('the cluster')) this.#nemesis.founding(this.#node(id));
       if (this.#options.trace !== undefined) this.#journal.say(`${id} ${level}: ${sentence} ${JSON.stringify(fields)}`);
     };
     return { debug: note('debug'), info: note('info'), warn: note('warn'), error: note('error') };
+  }
+
+  /** For the sake of its disk a leader goes at most once a minute, by its own clock (protocol G3). */
+  #handedOver(id: NodeId, fields: object): void {
+    this.#marks.add('leadership transfer');
+    const why = 'why' in fields ? fields.why : null;
+    if (why !== 'slow disk' && why !== 'low space') return;
+    this.#marks.add('handed over for health');
+    const boot = this.#node(id).boot?.name ?? '';
+    const before = this.#reliefs.get(boot);
+    this.#reliefs.set(boot, this.#scheduler.nowMs);
+    if (before !== undefined && this.#scheduler.nowMs - before < reliefGapMsMin)
+      this.#failure ??= new Violation(`T5: ${id} handed over for ${why} twice within a minute`);
   }
 
   #explain(error: unknown): SimulationFailure {

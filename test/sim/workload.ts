@@ -77,6 +77,7 @@ export class SimWorkload {
     reads: 0,
     pagedReads: 0,
     splitExports: 0,
+    refusedForSpace: 0,
   };
 
   constructor(options: WorkloadOptions) {
@@ -169,7 +170,8 @@ export class SimWorkload {
         () => 'ok' as const,
         (error: unknown) => {
           if (!(error instanceof QuorateError)) throw error;
-          return error.code === 'not-ready' ? ('fail' as const) : ('unknown' as const);
+          if (error.code === 'no-space') this.counts.refusedForSpace += 1;
+          return error.code === 'not-ready' || error.code === 'no-space' ? ('fail' as const) : ('unknown' as const);
         },
       ),
       'unknown' as const,

@@ -102,6 +102,9 @@ describe('who is admitted', () => {
     ready: true,
     recovering: false,
     hardStateCounter,
+    writeMicros: null,
+    space: 'ample',
+    handOver: null,
   });
 
   async function founded(): Promise<TransportHandlers> {

@@ -308,7 +308,18 @@ describe('signals', () => {
 
   it('a message is no signal', () => {
     const [frame] = read(
-      join(encodeMessage({ kind: 'report', applied: asIndex(1), ready: true, recovering: false, hardStateCounter: 1 })),
+      join(
+        encodeMessage({
+          kind: 'report',
+          applied: asIndex(1),
+          ready: true,
+          recovering: false,
+          hardStateCounter: 1,
+          writeMicros: null,
+          space: 'ample',
+          handOver: null,
+        }),
+      ),
     );
     expect(frame && decodeSignal(frame)).toBeNull();
   });

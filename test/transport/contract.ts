@@ -169,7 +169,16 @@ export function transportContract(name: string, open: () => TransportSubject): v
           founding: { clusterId: 'c', voters: [left.hello.replica, right.hello.replica], formatLevel: 2 },
           admits: right.hello.replica,
         },
-        { kind: 'report', applied: asIndex(2 ** 40), ready: true, recovering: false, hardStateCounter: 5 },
+        {
+          kind: 'report',
+          applied: asIndex(2 ** 40),
+          ready: true,
+          recovering: false,
+          hardStateCounter: 5,
+          writeMicros: null,
+          space: 'ample',
+          handOver: null,
+        },
         ...Array.from({ length: 200 }, (_, n) => founded(String(n))),
       ];
       for (const message of messages) expect(left.transport.send(n2, 'bulk', message)).toBe(true);

@@ -14,8 +14,15 @@ import {
   type Entry,
   type EntryHash,
 } from '../../src/raft/core/types.ts';
+import { spaceLevels } from '../../src/platform/disk-space.ts';
 import { payloadHashOf, sealEntry } from '../../src/store/entry.ts';
-import { handOverErrors, protocolVersion, type Hello, type PeerMessage } from '../../src/transport/transport.ts';
+import {
+  handOverErrors,
+  handOverReasons,
+  protocolVersion,
+  type Hello,
+  type PeerMessage,
+} from '../../src/transport/transport.ts';
 
 export const n1 = asNodeId('n1');
 export const n2 = asNodeId('n2');
@@ -165,5 +172,10 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
     ready: fc.boolean(),
     recovering: fc.boolean(),
     hardStateCounter: number,
+    writeMicros: fc.option(number),
+    space: fc.constantFrom(...spaceLevels),
+    handOver: fc.option(
+      fc.record({ term, to: fc.constantFrom(n1, n2), why: fc.constantFrom(...handOverReasons), agoMs: number }),
+    ),
   }),
 );

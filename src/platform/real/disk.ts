@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { KeyValue } from '../key-value.ts';
 import type { Disk } from '../platform.ts';
 import type { SlotFile } from '../slot-file.ts';
+import { RealDiskSpace } from './disk-space.ts';
 import { openLevel } from './key-value.ts';
 import { openRealSlotFile, syncDirectory } from './slot-file.ts';
 import { diskErrorOf } from './system-error.ts';
@@ -17,10 +18,12 @@ const logOptions = { compression: false, writeBufferBytes: 16 * MiB };
 const otherOptions = { compression: true, writeBufferBytes: 4 * MiB };
 
 export class RealDisk implements Disk {
+  readonly space: RealDiskSpace;
   readonly #dataDir: string;
 
   constructor(dataDir: string) {
     this.#dataDir = dataDir;
+    this.space = new RealDiskSpace(dataDir);
   }
 
   /** Finishes removals that a crash cut short. Call once, before any store is opened. */

@@ -11,8 +11,8 @@ import { realRandom } from './random.ts';
 import { diskErrorOf } from './system-error.ts';
 
 /**
- * Makes the data directory when absent and proves that it can be written.
- * Rejects with a DiskError: unwritable, full, or not a directory.
+ * Makes the data directory when absent and proves that it can be written, unless it is full: whoever opens it waits for space.
+ * Rejects with a DiskError: unwritable, not a directory, or no space even to make it.
  */
 export async function openRealPlatform(options: { readonly dataDir: string }): Promise<Platform> {
   const dataDir = resolve(options.dataDir);
@@ -43,8 +43,10 @@ async function makeDirectory(path: string): Promise<void> {
 
 async function proveWritable(dataDir: string): Promise<void> {
   const probe = join(dataDir, `probe-${process.pid}`);
+  let isMade = false;
   try {
     await makeDirectory(dataDir);
+    isMade = true;
     const handle = await open(probe, 'w');
     try {
       await handle.writeFile(new Uint8Array(4096));
@@ -58,6 +60,7 @@ async function proveWritable(dataDir: string): Promise<void> {
     if (found !== null && !found.isDirectory()) {
       throw new DiskError('not-a-directory', `${dataDir} is a file; choose a directory for --data`, error);
     }
-    throw diskErrorOf(error, dataDir);
+    const failure = diskErrorOf(error, dataDir);
+    if (failure.code !== 'full' || !isMade) throw failure;
   }
 }

@@ -2,7 +2,7 @@
 import { anyNode, onLeader, type Fault } from './context.ts';
 import { crash, crashAtEffect, cleanStop, pause } from './process.ts';
 import { isolate, split, cutOneWay, cutAround, badNetwork, garble } from './network.ts';
-import { stall, failWrites, fillDisk, failIndex } from './disk.ts';
+import { stall, stallOrSlowDown, failWrites, fillDisk, failIndex } from './disk.ts';
 import {
   damageLog,
   damageOldEntry,
@@ -39,7 +39,7 @@ export const faults: readonly Fault[] = [
   { name: 'large messages cut', weight: 3, bring: (f) => cutAround(f, 'nothing large from', 'large', 'out') },
   { name: 'bad network', weight: 8, bring: badNetwork },
   { name: 'garbled bytes', weight: 5, bring: garble },
-  { name: 'disk stall', weight: 5, bring: (f) => stall(f, anyNode(f), f.random.between(100, 2_500)) },
+  { name: 'disk stall', weight: 5, bring: stallOrSlowDown },
   { name: 'disk hangs', weight: 2, bring: (f) => stall(f, anyNode(f), Infinity) },
   { name: 'write error', weight: 4, bring: failWrites },
   { name: 'full disk', weight: 5, bring: fillDisk },

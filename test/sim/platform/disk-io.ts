@@ -18,9 +18,10 @@ export class DiskIo {
     this.random = random;
   }
 
-  /** The error that a write to `name` meets now, if any. */
-  writeFailure(name: string): DiskError | null {
-    const how = this.#state.failWrites.get(name) ?? this.#state.failWrites.get('*');
+  /** The error that a write of so many bytes more to `name` meets now, if any. */
+  writeFailure(name: string, bytes = 0): DiskError | null {
+    const failing = this.#state.failWrites.get(name) ?? this.#state.failWrites.get('*');
+    const how = failing ?? (this.#state.space.take(bytes) ? undefined : 'full');
     if (how === undefined) return null;
     if (how === 'full') this.#state.metFull = true;
     return how === 'full'

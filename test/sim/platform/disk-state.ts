@@ -3,6 +3,7 @@
  * `SimDisk`; here are the faults. All damage comes from the seed that is handed in, so a run repeats.
  */
 import { bytesOf, keyOf, type ByteKey } from './ordered-bytes.ts';
+import { SpaceState } from './disk-space.ts';
 import { KeyValueState } from './key-value-state.ts';
 import type { SimRandom } from './random.ts';
 import { blind, forgetRun, garbleValue, misplaceValue, type KeyRange } from './table-damage.ts';
@@ -55,6 +56,7 @@ export class SimDiskState {
   waiting: (() => void)[] = [];
   /** A write met the end of the space. */
   metFull = false;
+  readonly space = new SpaceState();
   readonly #random: SimRandom;
 
   constructor(random: SimRandom) {
@@ -101,6 +103,8 @@ export class SimDiskState {
 
   heal(): void {
     this.failWrites.clear();
+    this.space.foreignBytes = 0;
+    this.latency = defaultLatency;
     this.stalledUntilMs = 0;
     for (const end of this.waiting.splice(0)) end();
   }
@@ -114,6 +118,7 @@ export class SimDiskState {
   wipe(): void {
     this.keyValues.clear();
     this.slotFiles.clear();
+    this.space.wipe();
   }
 
   /** The effect of one of the newest batches is gone, though it was synced: `age` 0 is the newest. Null when there is none. */

@@ -4,6 +4,7 @@
  */
 import { DiskError } from '../../../src/platform/disk-error.ts';
 import type { KeyValue } from '../../../src/platform/key-value.ts';
+import type { DiskSpace } from '../../../src/platform/disk-space.ts';
 import type { Disk } from '../../../src/platform/platform.ts';
 import type { SlotFile } from '../../../src/platform/slot-file.ts';
 import { DiskIo, type CrashKind } from './disk-io.ts';
@@ -11,7 +12,11 @@ import type { SimDiskState } from './disk-state.ts';
 import { SimKeyValue } from './key-value.ts';
 import type { SimProcess } from './process.ts';
 import type { SimRandom } from './random.ts';
+import { SimDiskSpace } from './disk-space.ts';
 import { SimSlotFile } from './slot-file.ts';
+
+/** A MANIFEST, and a table from what stood in the log: small, as all is in simulations. */
+const openBytes = 4_096;
 
 const lockedSentence = 'the data directory (simulated) is in use by another process; stop it or choose another --data';
 
@@ -20,6 +25,7 @@ function refusalSentence(name: string): string {
 }
 
 export class SimDisk implements Disk {
+  readonly space: DiskSpace;
   readonly #state: SimDiskState;
   readonly #process: SimProcess;
   readonly #io: DiskIo;
@@ -30,13 +36,14 @@ export class SimDisk implements Disk {
     this.#state = state;
     this.#process = process;
     this.#io = new DiskIo(state, process, random);
+    this.space = new SimDiskSpace(state.space, process);
   }
 
   openKeyValue(name: string): Promise<KeyValue> {
     return this.#io.after('syncMs', () => {
       if (this.#stores.has(name)) throw new DiskError('locked', lockedSentence);
       // A new store begins with files of its own.
-      const failure = this.#state.keyValues.has(name) ? null : this.#io.writeFailure(name);
+      const failure = this.#state.keyValues.has(name) ? null : this.#io.writeFailure(name, openBytes);
       if (failure !== null) throw failure;
       const state = this.#state.keyValue(name);
       if (state.refusal !== null) throw new DiskError(state.refusal, refusalSentence(name));

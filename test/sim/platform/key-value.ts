@@ -92,7 +92,7 @@ export class SimKeyValue implements KeyValue {
   #completeFirst(): void {
     const batch = this.#pending.shift();
     if (batch === undefined) return;
-    const failure = this.#failure ?? this.#io.writeFailure(this.#name);
+    const failure = this.#failure ?? this.#io.writeFailure(this.#name, bytesIn(batch.writes));
     if (failure !== null) {
       if (this.#failure === null && failure.code === 'io') this.#doubtful.push(batch);
       this.#failure = failure;
@@ -155,6 +155,11 @@ export class SimKeyValue implements KeyValue {
     if (value === 'unreadable') throw unreadable(this.#name);
     return value === undefined ? undefined : copyOf(value);
   }
+}
+
+/** What LevelDB's log grows by, about: deletions, too, take space before they give any back. */
+function bytesIn(writes: readonly BatchWrite[]): number {
+  return writes.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0);
 }
 
 /** What damaged eyes see of a key. */
