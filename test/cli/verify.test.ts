@@ -99,12 +99,16 @@ function run(args: readonly string[]): Promise<{ code: number; stdout: string; s
   });
 }
 
+const besideMiddle = 64;
+
 function hurt(store: 'log' | 'index', suffix: string, how: FileDamage['how'], extent = 0): void {
   const directory = join(data, store);
   const size = (file: string): number => statSync(join(directory, file)).size;
   const files = readdirSync(directory).filter((file) => file.endsWith(suffix) || file.startsWith(suffix));
   const [file = ''] = files.sort((a, b) => size(b) - size(a));
-  inflict(directory, { file, kind: 'table', how, at: Math.floor(size(file) / 2), extent });
+  // A little beside the middle, which falls into a value. Where it falls into a key LevelDB ends the process, and that is this one.
+  const at = Math.floor(size(file) / 2) + (suffix === '.ldb' ? besideMiddle : 0);
+  inflict(directory, { file, kind: 'table', how, at, extent });
 }
 
 /** Changes records as no disk would, with checksums that fit. */
