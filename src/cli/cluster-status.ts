@@ -96,6 +96,12 @@ function voterText({ voter, learner, replaces, matchIndex }: MemberStatus, commi
   return `${replaces === null ? 'learner' : `learner for ${replaces}`}${progress}`;
 }
 
+/** Of whom it is known: during an upgrade they differ. */
+function versionsText(members: readonly MemberStatus[]): string {
+  const known = members.flatMap(({ id, version }) => (version == null ? [] : [`${id} ${version}`]));
+  return known.length === 0 ? '' : `\n\nversions: ${known.join(', ')}`;
+}
+
 function renderStatus(status: ClusterStatus, told: ReadonlyMap<string, ClusterStatus>): string {
   const leader = status.leader === null ? 'no leader' : `leader ${status.leader}`;
   const level = status.formatLevel == null ? '' : `, format level ${status.formatLevel}`;
@@ -107,7 +113,6 @@ function renderStatus(status: ClusterStatus, told: ReadonlyMap<string, ClusterSt
     stateOf(member),
     voterText(member, status.commitIndex),
     member.peer,
-    member.version ?? '-',
     member.appliedIndex === null ? '-' : String(member.appliedIndex),
     member.matchIndex === null ? '-' : String(member.matchIndex),
     member.lagMs === null ? '-' : `${member.lagMs} ms`,
@@ -116,11 +121,12 @@ function renderStatus(status: ClusterStatus, told: ReadonlyMap<string, ClusterSt
   const waiting = status.applicants.map(
     ({ id, peer }) => `\n${id} at ${peer} waits to be added: quorate cluster add ${id}`,
   );
-  const table = formatTable(['ID', 'ROLE', 'STATE', 'VOTER', 'PEER', 'VERSION', 'APPLIED', 'MATCH', 'LAG'], rows);
+  const table = formatTable(['ID', 'ROLE', 'STATE', 'VOTER', 'PEER', 'APPLIED', 'MATCH', 'LAG'], rows);
   const last = status.lastHandOver ?? null;
   const handOver =
     last === null
       ? ''
       : `\n\nlast hand-over: ${last.from} to ${last.to}, ${new Date(last.atMs).toISOString()} (${last.why})`;
-  return `${head}, ${view}${joint}\n\n${table}\n\n${renderHealth(status.members, told)}${handOver}${waiting.join('')}`;
+  const health = renderHealth(status.members, told);
+  return `${head}, ${view}${joint}\n\n${table}\n\n${health}${versionsText(status.members)}${handOver}${waiting.join('')}`;
 }

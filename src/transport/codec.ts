@@ -94,7 +94,7 @@ export function decodeMessage(frame: Frame): PeerMessage {
       const founding = fields.map('founding');
       const voters = founding.strings('voters', limits.votersMax).map((voter) => replicaNamed(voter, 'voters'));
       // 0.1.0 does not say: it only ever brings the founding to founders.
-      const admits = !fields.has('admits') || fields.isNull('admits') ? null : replica(fields, 'admits');
+      const admits = fields.isMissing('admits') ? null : replica(fields, 'admits');
       const formatLevel = founding.has('formatLevel') ? founding.integer('formatLevel') : 1;
       return { kind, founding: { clusterId: founding.string('clusterId'), voters, formatLevel }, admits };
     }
@@ -120,9 +120,10 @@ export function decodeMessage(frame: Frame): PeerMessage {
         ready: fields.boolean('ready'),
         recovering: fields.boolean('recovering'),
         hardStateCounter: fields.integer('hardStateCounter'),
-        writeMicros: fields.isNull('writeMicros') ? null : fields.integer('writeMicros'),
-        space: oneOf(fields.string('space'), spaceLevels, 'space'),
-        handOver: fields.isNull('handOver') ? null : handOver(fields.map('handOver')),
+        // 0.1.0 says nothing of its disk, nor whom it gave the lead.
+        writeMicros: fields.isMissing('writeMicros') ? null : fields.integer('writeMicros'),
+        space: fields.has('space') ? oneOf(fields.string('space'), spaceLevels, 'space') : 'ample',
+        handOver: fields.isMissing('handOver') ? null : handOver(fields.map('handOver')),
       };
     default:
       throw new FrameError(`a message of an unknown kind (${kind})`);

@@ -78,6 +78,11 @@ export class Fields {
     return this.#get(field) === null;
   }
 
+  /** Null, or not there at all: from a version that did not know it. */
+  isMissing(field: string): boolean {
+    return !this.has(field) || this.isNull(field);
+  }
+
   #list(field: string, lengthMax: number): readonly unknown[] {
     const value = this.#get(field);
     if (!Array.isArray(value) || value.length > lengthMax) {

@@ -51,6 +51,11 @@ describe('0.1.0', () => {
       admits: null,
     });
   });
+
+  test('its reports say nothing of its disk', () => {
+    const report = { kind: 'report', applied: 9, ready: true, recovering: false, hardStateCounter: 7 };
+    expect(decodeMessage(frameOf(report))).toEqual({ ...report, writeMicros: null, space: 'ample', handOver: null });
+  });
 });
 
 describe('a node that cannot read the format level of a cluster', () => {
