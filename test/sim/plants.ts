@@ -225,7 +225,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'src/raft/core/log.ts',
     find: 'return candidate.term > tail.term || (candidate.term === tail.term && candidate.index >= tail.index);',
     replace: 'return true;',
-    caughtBy: ['P4', 'S4', 'S5', 'S6'],
+    caughtBy: ['P4', 'S4', 'S5', 'S6', 'P3'],
     seeds: 10,
   },
   {
