@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help install check format test unit sim fuzz system bench demo docs
+.PHONY: help install check format test unit sim fuzz system bench failover demo docs
 
 help: ## what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ fuzz: install ## decoders against one another for a minute: FOR=seconds or INPUT
 
 bench: install ## acked spans a second, latencies and costs on this machine
 	@node bench/main.ts
+
+failover: install ## the leader killed KILLS=50 times: how long until each survivor acknowledges again
+	@node bench/failover.ts $(call flag,KILLS,--kills) $(if $(VERBOSE),--verbose)
 
 demo: install ## three nodes, real spans, a killed leader, nothing lost
 	@node demo/main.ts

@@ -6,6 +6,7 @@ const config: KnipConfig = {
     'src/cli/main.ts!',
     'cluster/*.ts!',
     'bench/main.ts',
+    'bench/failover.ts',
     'demo/main.ts',
     'test/fuzz/main.ts',
     'test/sim/main.ts',

@@ -10,14 +10,19 @@ export interface LocalClusterOptions extends Pick<
   LocalNodeOptions,
   'environment' | 'onLine' | 'onDeath' | 'readyTimeoutMs'
 > {
-  /** Node i keeps its data in DIR/n<i>. */
-  readonly data: string;
+  /** Node i keeps its data in DIR/n<i>; or where this says. */
+  readonly data: string | ((id: string) => string);
   /** 3 by default. */
   readonly nodes?: number;
   /** Node i has gRPC at base + 10(i-1), HTTP one above, peers two above; without it, ports that are free now. */
   readonly basePort?: number;
   readonly wrapper?: (id: string) => readonly string[];
+  /** Where node `from` is told that node `to` listens, which really listens at `address`. */
+  readonly reach?: (from: string, to: string, address: string) => Promise<string>;
 }
+
+/** What holds for every node, later ones included. */
+type NodeDefaults = Omit<LocalClusterOptions, 'nodes' | 'basePort' | 'reach'>;
 
 export interface NodePorts {
   readonly grpc: number;
@@ -34,12 +39,12 @@ export const portsAt = (basePort: number, index: number): NodePorts => ({
 
 export class LocalCluster {
   readonly #nodes: LocalNode[];
-  readonly #options: Omit<LocalClusterOptions, 'nodes' | 'basePort'>;
+  readonly #options: NodeDefaults;
   readonly #onExit = (): void => {
     for (const node of this.nodes) node.abandon();
   };
 
-  private constructor(nodes: readonly LocalNode[], options: Omit<LocalClusterOptions, 'nodes' | 'basePort'>) {
+  private constructor(nodes: readonly LocalNode[], options: NodeDefaults) {
     this.#nodes = [...nodes];
     this.#options = options;
     // Whoever started the nodes may crash; they must not outlive it.
@@ -48,15 +53,17 @@ export class LocalCluster {
 
   /** The nodes of a cluster, not started. */
   static async prepare(options: LocalClusterOptions): Promise<LocalCluster> {
-    const { nodes: size = 3, basePort, ...others } = options;
-    const indices = Array.from({ length: size }, (_, index) => index);
-    const ports = basePort === undefined ? await freePorts(size) : indices.map((index) => portsAt(basePort, index));
+    const { nodes: size = 3, basePort, reach = async (_from, _to, address) => address, ...others } = options;
+    const { ports, free } = basePort === undefined ? await reservePorts(size) : fixedPorts(basePort, size);
     const named = ports.map((of, index) => ({ id: `n${index + 1}`, ...addressesAt(of) }));
-    const members = { cluster: named.map(({ id, peer }) => `${id}=${peer}`).join(',') };
-    return new LocalCluster(
-      named.map((node) => nodeOf({ ...node, members }, others)),
-      others,
-    );
+    const nodes = named.map(async (node) => {
+      const told = named.map(async ({ id, peer }) => `${id}=${id === node.id ? peer : await reach(node.id, id, peer)}`);
+      return nodeOf({ ...node, members: { cluster: (await Promise.all(told)).join(',') } }, others);
+    });
+    const cluster = new LocalCluster(await Promise.all(nodes), others);
+    // Not before whatever `reach` opened has ports of its own.
+    await free();
+    return cluster;
   }
 
   get nodes(): readonly LocalNode[] {
@@ -65,7 +72,11 @@ export class LocalCluster {
 
   /** A node that is new to the cluster and is told of its first one, not started. */
   async newcomer(id: string): Promise<LocalNode> {
-    const [ports] = await freePorts(1);
+    const {
+      ports: [ports],
+      free,
+    } = await reservePorts(1);
+    await free();
     const [first] = this.#nodes;
     if (ports === undefined || first === undefined) throw new Error('there is no cluster to join');
     const node = nodeOf({ id, ...addressesAt(ports), members: { join: first.peer } }, this.#options);
@@ -108,11 +119,13 @@ export class LocalCluster {
 
 type Named = Pick<LocalNodeOptions, 'id' | 'grpc' | 'http' | 'peer' | 'members'>;
 
-function nodeOf(
-  named: Named,
-  { data, wrapper, ...others }: Omit<LocalClusterOptions, 'nodes' | 'basePort'>,
-): LocalNode {
-  return new LocalNode({ ...others, ...named, wrapper: wrapper?.(named.id), data: join(data, named.id) });
+function nodeOf(named: Named, { data, wrapper, ...others }: NodeDefaults): LocalNode {
+  return new LocalNode({
+    ...others,
+    ...named,
+    wrapper: wrapper?.(named.id),
+    data: typeof data === 'string' ? join(data, named.id) : data(named.id),
+  });
 }
 
 const addressesAt = ({ grpc, http, peer }: NodePorts): { grpc: string; http: string; peer: string } => ({
@@ -130,10 +143,19 @@ export function isPortTaken(port: number): Promise<boolean> {
   });
 }
 
-/** Ports that are free now, all different. */
-async function freePorts(size: number): Promise<NodePorts[]> {
+interface Reserved {
+  readonly ports: readonly NodePorts[];
+  readonly free: () => Promise<void>;
+}
+
+function fixedPorts(basePort: number, size: number): Reserved {
+  return { ports: Array.from({ length: size }, (_, index) => portsAt(basePort, index)), free: async () => {} };
+}
+
+/** Ports that nobody has, and nobody gets before they are set free. */
+async function reservePorts(size: number): Promise<Reserved> {
   const servers = Array.from({ length: 3 * size }, () => createServer());
-  const ports = await Promise.all(
+  const numbers = await Promise.all(
     servers.map(
       (server) =>
         new Promise<number>((resolve, reject) => {
@@ -145,9 +167,12 @@ async function freePorts(size: number): Promise<NodePorts[]> {
         }),
     ),
   );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return Array.from({ length: size }, (_, index) => {
-    const [grpc = 0, http = 0, peer = 0] = ports.slice(3 * index);
+  const ports = Array.from({ length: size }, (_, index) => {
+    const [grpc = 0, http = 0, peer = 0] = numbers.slice(3 * index);
     return { grpc, http, peer };
   });
+  const free = async (): Promise<void> => {
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  };
+  return { ports, free };
 }

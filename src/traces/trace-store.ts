@@ -18,6 +18,7 @@ import {
   type EntryHash,
   type LogIndex,
   type NodeId,
+  nodeIdOf,
   type ReplicaId,
   replicaIdOf,
 } from '../raft/core/types.ts';
@@ -560,7 +561,12 @@ export class TraceStore {
       return false;
     // A learner is still catching up, and whoever was removed gets nothing new.
     if (!this.#isVoter) return false;
-    return status.leader !== null && status.applied >= this.#caughtUpTo;
+    return status.leader !== null && this.#reaches(status.leader) && status.applied >= this.#caughtUpTo;
+  }
+
+  /** A leader that is heard and does not hear: what this node has for it, exports and reads, would only meet its deadline. */
+  #reaches(leader: ReplicaId): boolean {
+    return leader === this.#self || this.#peers.get(nodeIdOf(leader))?.connected === true;
   }
 
   get #isVoter(): boolean {
@@ -749,7 +755,10 @@ export class TraceStore {
         : 'this node is not, or no longer, a member: add it, or stop it and delete its --data';
     }
     if (this.#leaving) return 'stopping';
-    if (replica.status.leader === null) return whyNoLeader(replica.status, this.#peers.recovering);
+    const { leader } = replica.status;
+    if (leader === null) return whyNoLeader(replica.status, this.#peers.recovering);
+    if (!this.#reaches(leader))
+      return `the leader ${nodeIdOf(leader)} cannot be reached from here: look at the network`;
     return index.rebuilding ? 'rebuilding the index' : 'bringing the index up to date';
   }
 

@@ -3,14 +3,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LocalCluster } from '../../cluster/local-cluster.ts';
+import type { LocalClusterOptions } from '../../cluster/local-cluster.ts';
 import type { LocalNode, Program } from '../../cluster/local-node.ts';
 import type { Plant } from './plant.ts';
 import { agreedLeader, QuorateClient } from './quorate-client.ts';
 
 const plantLoader = join(import.meta.dirname, 'plant.ts');
 
-export interface TestClusterOptions {
+export interface TestClusterOptions extends Pick<LocalClusterOptions, 'reach' | 'wrapper'> {
   readonly nodes?: number;
+  /** Where each node keeps its data; else in the directory of the test. */
+  readonly data?: (id: string) => string;
   /** A known bug that every node runs with. */
   readonly plant?: Plant;
   /** What the nodes run at first, where that is not this version. */
@@ -31,14 +34,20 @@ export class TestCluster {
   }
 
   /** Starts the nodes and resolves when all serve. */
-  static async start({ nodes = 3, plant, program }: TestClusterOptions = {}): Promise<TestCluster> {
+  static async start({ nodes = 3, plant, data, program, ...others }: TestClusterOptions = {}): Promise<TestCluster> {
     const directory = mkdtempSync(join(tmpdir(), 'quorate-test-'));
     const deaths: string[] = [];
     const onDeath = ({ id, lastLines }: LocalNode, end: string): void => {
       deaths.push(`${id} ended by itself (${end}):\n${lastLines.join('\n')}`);
     };
     const bug = plant === undefined ? {} : { PLANT: JSON.stringify(plant), NODE_OPTIONS: `--import=${plantLoader}` };
-    const cluster = await LocalCluster.prepare({ data: directory, nodes, environment: bug, onDeath });
+    const cluster = await LocalCluster.prepare({
+      ...others,
+      data: data ?? directory,
+      nodes,
+      environment: bug,
+      onDeath,
+    });
     if (program !== undefined) for (const node of cluster.nodes) node.program = program;
     const started = new TestCluster(directory, cluster, deaths);
     try {

@@ -1,0 +1,149 @@
+/**
+ * `make failover`: how long writes stand still when the leader is killed. Three real nodes under a small load; kill -9 of the
+ * leader; the time until each surviving node acknowledges an export that was begun after the kill; the node is started again;
+ * and so on. In the end every span that was acknowledged is asked for on every node: one that is missing fails the run.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { LocalCluster } from '../cluster/local-cluster.ts';
+import { smallExport } from '../test/support/otlp-workload.ts';
+import { agreedLeader, QuorateClient } from '../test/support/quorate-client.ts';
+import { SeededRandom } from '../test/support/seeded-random.ts';
+import { AckLedger } from './ack-ledger.ts';
+import { failover } from './failover-round.ts';
+import type { Failover } from './failover-round.ts';
+import { machine } from './measure.ts';
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '50' },
+    nodes: { type: 'string', default: '3' },
+    dir: { type: 'string', default: tmpdir() },
+    verbose: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) {
+  console.log(`make failover KILLS=50, or node bench/failover.ts with:
+  --kills 50    leaders to kill
+  --nodes 3
+  --dir DIR     where the data goes (default: the temp directory)
+  --verbose     a line for each kill`);
+  process.exit(0);
+}
+const kills = natural('kills');
+const nodes = natural('nodes');
+/** Between two exports of the load that goes through each node all the time. */
+const loadRestMs = 10;
+
+const directory = mkdtempSync(join(values.dir, 'quorate-failover-'));
+const before = machine(directory);
+let cluster: LocalCluster | undefined;
+let clients: readonly QuorateClient[] = [];
+let cleaning: Promise<void> | undefined;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
+}
+
+try {
+  cluster = await LocalCluster.prepare({ data: directory, nodes });
+  await cluster.startAll();
+  clients = cluster.nodes.map(({ id, http }) => new QuorateClient({ id, url: http }));
+  process.exitCode = await measure(cluster);
+} finally {
+  await cleanUp();
+}
+
+async function measure(running: LocalCluster): Promise<number> {
+  const random = new SeededRandom(Date.now() % 2 ** 31);
+  const ledger = new AckLedger();
+  let isOver = false;
+  const load = Promise.all(
+    clients.map(async (client) => {
+      while (!isOver) {
+        const sent = smallExport(random, { spans: random.between(1, 3) });
+        if ((await client.export(sent.body)).outcome === 'ok') ledger.acked(sent);
+        await delay(loadRestMs);
+      }
+    }),
+  );
+  const rounds: Failover[] = [];
+  try {
+    for (let kill = 1; kill <= kills; kill += 1) {
+      const { id, term } = await agreedLeader(clients);
+      // At no particular moment between two heartbeats.
+      await delay(300 + random.below(300));
+      const node = running.node(id);
+      const survivors = clients.filter((client) => client.id !== id);
+      const round = await failover(node, term, survivors, { random, ledger });
+      rounds.push(round);
+      if (values.verbose) console.log(`kill ${kill} of ${id}: ${line(round)}`);
+      await node.start();
+    }
+  } finally {
+    isOver = true;
+    await load;
+  }
+  const missing = (await Promise.all(clients.map(async (client) => ledger.missingOn(client)))).flat();
+  console.log(report(rounds, { spans: ledger.spans, missing }));
+  return missing.length === 0 ? 0 : 1;
+}
+
+function line({ firstAckMs, noticedMs, electedMs, terms }: Failover): string {
+  const acks = [...firstAckMs].map(([id, ms]) => `${id} acks after ${ms.toFixed(0)} ms`);
+  const inTerms = terms === 1 ? '' : ` in ${terms} terms`;
+  return `noticed after ${noticedMs.toFixed(0)} ms, elected after ${electedMs.toFixed(0)} ms${inTerms}, ${acks.join(', ')}`;
+}
+
+function report(rounds: readonly Failover[], acked: { spans: number; missing: readonly string[] }): string {
+  const last = ({ firstAckMs }: Failover): number => Math.max(...firstAckMs.values());
+  const rows: readonly [string, readonly number[]][] = [
+    ['killed to first ack, through each survivor', rounds.flatMap(({ firstAckMs }) => [...firstAckMs.values()])],
+    ['... through the later of them', rounds.map(last)],
+    ['ack of the export sent at the kill', rounds.flatMap(({ firstExportMs }) => [...firstExportMs.values()])],
+    ['killed to noticed', rounds.map(({ noticedMs }) => noticedMs)],
+    ['noticed to elected', rounds.map(({ noticedMs, electedMs }) => electedMs - noticedMs)],
+    ['elected to acks through all', rounds.map((round) => last(round) - round.electedMs)],
+  ];
+  const split = rounds.filter(({ terms }) => terms > 1).length;
+  return [
+    `${rounds.length} leaders of ${nodes} nodes killed (-9) under load; ${before.cpus} CPUs (${before.cpuModel}), shared by ` +
+      `nodes and clients; ${before.fileSystem}; load average before the run ${before.loadAverage.toFixed(1)}`,
+    '',
+    `${''.padEnd(44)}${['p50', 'p99', 'max'].map((name) => name.padStart(8)).join('')}   ms`,
+    ...rows.map(([name, samples]) => `${name.padEnd(44)}${spread(samples)}`),
+    '',
+    `elections that took more than one term   ${split}`,
+    `acked spans missing on some node         ${acked.missing.length} of ${acked.spans.toLocaleString('en')}`,
+    ...acked.missing.slice(0, 10).map((span) => `  ${span}`),
+  ].join('\n');
+}
+
+function spread(samples: readonly number[]): string {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+  return [at(0.5), at(0.99), at(1)].map((ms) => ms.toFixed(0).padStart(8)).join('');
+}
+
+async function cleanUp(): Promise<void> {
+  cleaning ??= (async () => {
+    for (const client of clients) client.close();
+    await cluster?.stop();
+    rmSync(directory, { recursive: true, force: true });
+  })();
+  await cleaning;
+}
+
+function natural(name: 'kills' | 'nodes'): number {
+  const value = Number(values[name]);
+  if (Number.isSafeInteger(value) && value >= 1) return value;
+  return refuse(`--${name} must be a natural number, not ${values[name]}.`);
+}
+
+function refuse(sentence: string): never {
+  console.error(sentence);
+  process.exit(2);
+}
