@@ -65,7 +65,7 @@ it('write one thing, read it back from another node, stop, start again, read it 
   );
 
   const status = await shell('bin/quorate cluster status', { QUORATE_URL: `http://127.0.0.1:${base + 1}` });
-  expect(status).toMatch(/^mode cp, leader n[123], term \d+, commit \d+, as n1 sees it$/m);
+  expect(status).toMatch(/^mode cp, leader n[123], term \d+, commit \d+, format level \d+, as n1 sees it$/m);
   expect(status.match(/ (leader|follower) +(not )?ready +yes /g)).toHaveLength(3);
 
   expect(await bootstrap?.stop()).toBe(0);
