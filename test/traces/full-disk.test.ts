@@ -3,30 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { QuorateError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { exportOf } from '../store/exports.ts';
-import { type ClusterNode, StoreCluster } from './store-cluster.ts';
+import { type ClusterNode, settledStage, type Stage } from './store-cluster.ts';
 
 const MiB = 2 ** 20;
 /** Between the marks of the simulated disk, and below both. */
 const lowBytes = 50 * MiB;
 const reserveBytes = 20 * MiB;
 
-interface Stage {
-  readonly cluster: StoreCluster;
-  readonly leader: ClusterNode;
-  readonly followers: readonly [ClusterNode, ClusterNode];
-}
-
-/** Three nodes that are ready, each with its ballast. */
-async function settledCluster(): Promise<Stage> {
-  const cluster = new StoreCluster({ logVerifyBytes: 1e6 });
-  await cluster.start(...cluster.nodes);
-  await cluster.settled();
-  await cluster.runFor(limits.ballastDelayMs + 15_000);
-  const { leader } = cluster;
-  if (leader === null) throw new Error('somebody leads');
-  const followers = cluster.nodes.filter((node) => node !== leader) as [ClusterNode, ClusterNode];
-  return { cluster, leader, followers };
-}
+/** Each has its ballast. */
+const settledCluster = (): Promise<Stage> => settledStage(limits.ballastDelayMs + 15_000);
 
 async function writing({ cluster }: Stage, node: ClusterNode, trace: number): Promise<string> {
   const span = { trace, resource: 'r', scope: 's', text: `span of ${trace}`, startNs: 1, endNs: 2 };

@@ -4,25 +4,10 @@ import { QuorateError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { asNodeId, type NodeId } from '../../src/raft/core/types.ts';
 import { exportOf } from '../store/exports.ts';
-import { type ClusterNode, StoreCluster } from './store-cluster.ts';
+import { type ClusterNode, settledStage, type Stage } from './store-cluster.ts';
 
-interface Stage {
-  readonly cluster: StoreCluster;
-  readonly leader: ClusterNode;
-  readonly followers: readonly [ClusterNode, ClusterNode];
-}
-
-/** Three nodes that are ready and have told one another so. */
-async function settledCluster(): Promise<Stage> {
-  const cluster = new StoreCluster({ logVerifyBytes: 1e6 });
-  await cluster.start(...cluster.nodes);
-  await cluster.settled();
-  await cluster.runFor(500);
-  const { leader } = cluster;
-  if (leader === null) throw new Error('somebody leads');
-  const followers = cluster.nodes.filter((node) => node !== leader) as [ClusterNode, ClusterNode];
-  return { cluster, leader, followers };
-}
+/** They have told one another that they are ready. */
+const settledCluster = (): Promise<Stage> => settledStage(500);
 
 /** What becomes of asking `node` for another leader: `n2 leads term 3`, or the code and the sentence of the error. */
 async function asking(node: ClusterNode, to: NodeId | null): Promise<string> {

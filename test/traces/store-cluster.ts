@@ -185,3 +185,22 @@ export class StoreCluster {
     return spansIn(found ?? new Uint8Array(0)).map(({ text }) => text);
   }
 }
+
+/** A cluster of three that is ready, by roles. */
+export interface Stage {
+  readonly cluster: StoreCluster;
+  readonly leader: ClusterNode;
+  readonly followers: readonly [ClusterNode, ClusterNode];
+}
+
+/** Three nodes that have been ready for so long. */
+export async function settledStage(forMs: number): Promise<Stage> {
+  const cluster = new StoreCluster({ logVerifyBytes: 1e6 });
+  await cluster.start(...cluster.nodes);
+  await cluster.settled();
+  await cluster.runFor(forMs);
+  const { leader } = cluster;
+  if (leader === null) throw new Error('somebody leads');
+  const followers = cluster.nodes.filter((node) => node !== leader) as [ClusterNode, ClusterNode];
+  return { cluster, leader, followers };
+}
