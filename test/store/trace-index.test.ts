@@ -364,7 +364,8 @@ describe('what two indexes of one log say', () => {
 
 describe('a trimmed trace index', () => {
   const kept = 2;
-  const optionsHere = (machine: Machine): TraceIndexOptions => optionsOn(machine, { expiredWindows: kept });
+  const optionsHere = (machine: Machine): TraceIndexOptions =>
+    optionsOn(machine, { expiredWindows: kept, windowTraces: 4 });
   /** What a reader with this base makes of an answer. */
   const above = (base: number, indices: readonly number[]): number[] => indices.filter((index) => index > base);
 
@@ -394,16 +395,21 @@ describe('a trimmed trace index', () => {
 
   const anySteps = fc.array(
     fc.oneof(
-      fc.record({ do: fc.constantFrom('apply', 'flush', 'maybeFlush', 'events', 'lookup', 'weigh') }),
-      fc.record({ do: fc.constantFrom('process', 'power', 'full', 'heal', 'reset') }),
-      fc.record({ do: fc.constantFrom('trim', 'race'), share: fc.integer({ min: 0, max: 100 }) }),
+      { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('apply', 'maybeFlush', 'flush', 'events', 'lookup') }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('process', 'power', 'power', 'weigh') }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('full', 'heal', 'heal', 'reset') }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({ do: fc.constantFrom('trim', 'race'), share: fc.integer({ min: 30, max: 100 }) }),
+      },
     ),
-    { maxLength: 60 },
+    { minLength: 20, maxLength: 60, size: 'max' },
   );
+  const manyBlocks = fc.array(fc.array(fc.nat(24), { minLength: 1, maxLength: 8 }), { minLength: 60, maxLength: 100 });
 
   test('says all that is above the base, and nothing wrong, whatever is trimmed, flushed, crashed, full and reset', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.nat(), anyBlocks, anySteps, async (seed, blocks, steps) => {
+      fc.asyncProperty(fc.nat(), manyBlocks, anySteps, async (seed, blocks, steps) => {
         const machine = new Machine(seed);
         let index = await open({ machine, options: optionsHere(machine) });
         let base = 0;
@@ -474,14 +480,15 @@ describe('a trimmed trace index', () => {
         await machine.wait(index.settled());
         await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 1_001 });
         await machine.wait(index.flush());
+        await machine.wait(index.maybeFlush());
         await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 1_001 });
         // Memory, flush record and disk have come to say the same: nothing that has expired but the newest windows.
         const { windows } = index;
-        expect(windows.filter(({ last }) => last <= base).length).toBeLessThanOrEqual(kept + 1);
+        expect(windows.filter(({ last }) => last <= base).length).toBeLessThanOrEqual(kept);
         expect(windowsOnDisk(machine).length).toBe(windows.length);
         await expectAbove(machine, index, blocks, base);
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 
@@ -539,6 +546,21 @@ describe('a trimmed trace index', () => {
     await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 100 });
     expect(windowsOnDisk(machine)).toHaveLength(kept);
     await expect(index.digest(asIndex(0), asIndex(30))).rejects.toThrow('begins at entry');
+  });
+
+  test('is reset while the disk is being cleaned, and cleaned again after it', async () => {
+    for (let events = 0; events < 30; events += 1) {
+      const { machine, index } = await thirty();
+      index.trimTo(asIndex(30));
+      expect(await machine.wait(index.maybeFlush())).toBe(true);
+      await machine.events(events);
+      await machine.wait(index.reset());
+      applyTo(index, someBlocks);
+      await machine.wait(index.flush());
+      expect(await machine.wait(index.maybeFlush())).toBe(true);
+      await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 100 });
+      expect(windowsOnDisk(machine)).toHaveLength(kept);
+    }
   });
 
   test('is not hindered by a full disk: the windows go once there is space', async () => {
