@@ -23,7 +23,7 @@ import { TraceIndex, type TraceIndexOptions, type WindowSeen } from '../store/tr
 
 export interface TraceIndexerOptions {
   readonly platform: Platform;
-  readonly log: BlockLog;
+  readonly log: Pick<BlockLog, 'base' | 'positionAt' | 'nameOf'>;
   /** What the index is rebuilt from: waits for what is damaged. */
   readonly entries: Pick<BlockLog, 'readRange'>;
   readonly logger: Logger;
@@ -233,7 +233,7 @@ export class TraceIndexer {
     const { entries: reader, platform } = this.#options;
     await this.#index.settled();
     await this.#beginAtBase();
-    while ((this.#isBelowBase || this.#index.applied < this.#applied) && !this.#stopped) {
+    while (this.#index.applied < this.#applied && !this.#stopped) {
       if (this.#isBelowBase) {
         await this.#beginAtBase();
         continue;
@@ -311,7 +311,7 @@ export async function openIndexStore(disk: Disk, told?: (sentence: string) => vo
 }
 
 /** Why the index cannot be that of this log, or null. It does not end below the base. */
-async function faultOf(log: BlockLog, index: TraceIndex): Promise<string | null> {
+async function faultOf(log: TraceIndexerOptions['log'], index: TraceIndex): Promise<string | null> {
   const { flushed } = index;
   const begin = log.base?.position.index ?? emptyLog.index;
   // A trim takes windows only after the base stands; a base that is lost again leaves a hole between the two.
