@@ -1,11 +1,5 @@
 /** What stands before the log once it is trimmed up to an entry: everything as of that entry, nothing newer (protocol E1). */
-import {
-  type Configuration,
-  type ConfigurationAt,
-  type Entry,
-  type LogBase,
-  type LogIndex,
-} from '../raft/core/types.ts';
+import type { Configuration, ConfigurationAt, Entry, LogBase, LogIndex } from '../raft/core/types.ts';
 import { decodeConfiguration } from '../store/configuration-record.ts';
 import { positionOf } from '../store/entry.ts';
 

@@ -1,5 +1,6 @@
 /** The index of one node over its log, when what it stands on breaks. */
 import { describe, expect, test } from 'vitest';
+import { QuorateError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { limits } from '../../src/limits.ts';
 import { walkExport } from '../../src/otlp/walk.ts';
@@ -253,7 +254,7 @@ describe('a log that begins later', () => {
         log.apply(indexer, 33);
         if (lookup !== null) {
           const answer = await log.machine.wait(lookup);
-          expect(Array.isArray(answer) || (answer as { code?: string }).code === 'not-ready').toBe(true);
+          expect(Array.isArray(answer) || (answer instanceof QuorateError && answer.code === 'not-ready')).toBe(true);
         }
         await log.ready(indexer);
         expect(log.told.slice(told)).toEqual([]);
@@ -298,7 +299,7 @@ describe('a log that begins later', () => {
       await log.machine.wait(indexer.maybeFlush());
       const digest = indexer.digest(asIndex(0), asIndex(20)).then(
         ({ count }) => count,
-        (error: { code?: string }) => error.code,
+        (error: unknown) => (error instanceof QuorateError ? error.code : error),
       );
       await log.machine.events(events);
       log.base = log.at(25);
