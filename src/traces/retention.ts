@@ -8,6 +8,7 @@
  *
  * - The newest window never goes for its bytes: what was acknowledged a moment ago can be read.
  * - Without a time from the guard nothing goes by age; bytes need no clock.
+ * - A trim that takes no block is not worth its own entry: an idle cluster would write one for ever, to trim the last.
  * - Windows that an older version wrote are weighed by reading their entries once, one window a look.
  */
 import { limits } from '../limits.ts';
@@ -69,6 +70,8 @@ export class Retention {
       return await this.#look();
     } catch (error) {
       if (error instanceof NotInLogError || error instanceof DamagedError || error instanceof DiskError) return null;
+      // It stops, perhaps, and the log is closed.
+      if (!this.#options.leads()) return null;
       throw error;
     } finally {
       this.#looking = false;
@@ -130,6 +133,18 @@ export class Retention {
     this.#options.index.weigh(first, { bytes, timeMs });
   }
 
+  /** Many entries are not looked at: there is one among them. */
+  async #takesBlock(end: LogIndex): Promise<boolean> {
+    const first = asIndex(this.#options.base().position.index + 1);
+    if (end - first >= fewEntries) return true;
+    for (let next = first; next <= end;) {
+      const entries = await this.#options.log.readRange(next, end, limits.appendBytesMax);
+      if (entries.some(({ kind }) => kind === 'block')) return true;
+      next = asIndex(next + entries.length);
+    }
+    return false;
+  }
+
   async #propose(end: LogIndex): Promise<LogIndex | null> {
     const { base, clock, configuration, formatLevel, leads, log, propose } = this.#options;
     const read = async (index: LogIndex): Promise<Entry> => {
@@ -137,6 +152,7 @@ export class Retention {
       if (entry === undefined) throw new NotInLogError(`entry ${index} is not in the log any more`);
       return entry;
     };
+    if (!(await this.#takesBlock(end))) return null;
     const proposed = await baseAt(end, {
       read,
       base: base(),
@@ -148,6 +164,8 @@ export class Retention {
     return end;
   }
 }
+
+const fewEntries = 16;
 
 interface Found {
   /** 0: nothing is to go. */
