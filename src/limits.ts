@@ -258,3 +258,5 @@ assertOrdered(
   limits.repairsAtOnce * limits.blockBytesMax < limits.bulkQueueBytesMax,
   'the entries given to a node for its repairs must fit into a queue',
 );
+assertOrdered(limits.indexExpiredWindows > 0, 'an index on disk ends with a window');
+assertOrdered(limits.indexCleanKeys > 0 && limits.indexCleanWindows > 0, 'cleaning comes to an end');
