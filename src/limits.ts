@@ -169,6 +169,18 @@ export const limits = {
   indexFlushMs: 15_000,
   /** Full windows of one flush; at this many it does not wait for the time to be up. Each stalls the loop for 0.7 ms. */
   indexFlushWindows: 8,
+  /** Windows of which all is trimmed that stay all the same, so that a lookup can tell that a part of a trace has expired. */
+  indexExpiredWindows: 16,
+  /** Of the windows before those, so many are deleted and compacted at a time, in batches of so many keys. */
+  indexCleanWindows: 64,
+  indexCleanKeys: 256,
+  /** A window is also closed once it spans a 24th of what retention keeps, but holds at least so much: whole windows expire. */
+  retentionWindows: 24,
+  retentionWindowMsMin: 1_000,
+  retentionWindowBytesMin: 1 * MiB,
+  /** A leader proposes a trim this often at most. */
+  trimEveryMs: 5_000,
+
   /** A rebuild of the index that failed, for want of space as a rule, is tried again after this long. */
   indexRebuildRetryMs: 1_000,
 } as const;
@@ -246,3 +258,5 @@ assertOrdered(
   limits.repairsAtOnce * limits.blockBytesMax < limits.bulkQueueBytesMax,
   'the entries given to a node for its repairs must fit into a queue',
 );
+assertOrdered(limits.indexExpiredWindows > 0, 'an index on disk ends with a window');
+assertOrdered(limits.indexCleanKeys > 0 && limits.indexCleanWindows > 0, 'cleaning comes to an end');

@@ -22,6 +22,12 @@ export interface KeyValue {
   range(options: KeyValueRange): Promise<[key: Uint8Array, value: Uint8Array][]>;
   /** The keys of the same range; reads no values. */
   keys(options: KeyValueRange): Promise<Uint8Array[]>;
+  /**
+   * Gives the space of what was deleted in the range back (protocol E2). Changes no content. Slow, and slows the writes beside
+   * it: in small steps, then. When it fails the handle is as unusable as after a failed batch, though LevelDB may tell that to
+   * the next batch only.
+   */
+  compact(range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Promise<void>;
   /** Releases the handle and its lock. Nothing may be called afterwards. */
   close(): Promise<void>;
 }

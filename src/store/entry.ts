@@ -11,6 +11,7 @@ import { digestBytes, sha256 } from '../platform/digest.ts';
 import type { Entry, EntryHash, EntryKind, LogIndex, LogPosition } from '../raft/core/types.ts';
 import { asHash, asIndex, asTerm } from '../raft/core/types.ts';
 import { DamagedError, UnsupportedFormatError } from './damaged.ts';
+import type { EntryWeight } from './index-window.ts';
 import { checkedBody, checksumBytes, getUint64, hexOf, setUint64, viewOf, writeChecksum } from './record.ts';
 
 const formatVersion = 1;
@@ -40,6 +41,11 @@ export function entryHash(header: Header): EntryHash {
 /** Makes the entry that an appending leader, or a test, has put together. */
 export function sealEntry(draft: Omit<Entry, 'hash'>): Entry {
   return { ...draft, hash: entryHash(draft) };
+}
+
+/** What retention counts of an entry. */
+export function weightOf(entry: Entry): EntryWeight {
+  return { bytes: entry.payload.length + entryOverheadBytes, timeMs: entry.timeMs };
 }
 
 export function positionOf(entry: Entry): LogPosition {

@@ -5,22 +5,25 @@
  */
 import { DiskError } from '../platform/disk-error.ts';
 import type { KeyValue } from '../platform/key-value.ts';
-import { asIndex, type EntryHash, type LogIndex, zeroHash } from '../raft/core/types.ts';
+import { asIndex, type Entry, type LogIndex, zeroHash } from '../raft/core/types.ts';
 import { DamagedError } from './damaged.ts';
+import { weightOf } from './entry.ts';
 import type { Finding } from './finding.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import {
   bucketKey,
   decodeBucket,
   decodeFlushRecord,
+  decodeWeight,
   firstKey,
   type FlushRecord,
   keysEnd,
   StoredWindow,
+  weightKey,
   windowKey,
   windowOfFlushKey,
 } from './index-records.ts';
-import { IndexWindow } from './index-window.ts';
+import { type EntryWeight, IndexWindow } from './index-window.ts';
 import { bucketCount, decodePostings, type Posting } from './postings.ts';
 
 export interface IndexCheckOptions {
@@ -28,6 +31,7 @@ export interface IndexCheckOptions {
   readonly found: (finding: Finding) => void;
 }
 
+const noWeight: EntryWeight = { bytes: 0, timeMs: 0 };
 /** How many pairs of a bucket that do not fit are told one by one. */
 const toldPerWindow = 3;
 
@@ -38,6 +42,7 @@ export class IndexCheck {
   /** Whole ones, oldest first. */
   readonly #windows: StoredWindow[];
   #remade: IndexWindow | null = null;
+  #begun = false;
   /** Entries of the window that are not there to compare with. */
   #unknown = new Set<LogIndex>();
 
@@ -70,13 +75,24 @@ export class IndexCheck {
   }
 
   /** Takes the next entry of the log, and the traces in it; null when it cannot be read. All of them in order. */
-  async take(index: LogIndex, hash: EntryHash | null, fingerprints: readonly Fingerprint[] | null): Promise<void> {
+  async take(index: LogIndex, entry: Entry | null, fingerprints: readonly Fingerprint[] | null): Promise<void> {
+    this.#checkBeginning(index);
     const window = this.#windows.find((each) => each.first <= index && index <= each.last);
     if (window === undefined) return;
     if (this.#remade === null || this.#remade.first !== window.first) this.#begin(window, index);
-    if (fingerprints === null) this.#unknown.add(index);
-    this.#remade?.add(index, hash ?? zeroHash, fingerprints ?? []);
+    if (entry === null || fingerprints === null) this.#unknown.add(index);
+    this.#remade?.add(index, entry?.hash ?? zeroHash, fingerprints ?? [], entry === null ? noWeight : weightOf(entry));
     if (index === window.last && this.#remade !== null) await this.#compare(window, this.#remade);
+  }
+
+  /** A trim takes windows of which nothing is left in the log, and no others. */
+  #checkBeginning(index: LogIndex): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    const [first] = this.#windows;
+    if (first === undefined || first.number !== this.flush.firstWindow || first.first <= index) return;
+    const what = `it begins with entry ${first.first}, the log with entry ${index}`;
+    this.#options.found({ part: 'index', where: `window ${first.number}`, what });
   }
 
   /** Of a window that begins below the log, which was trimmed, the rest is compared. */
@@ -85,7 +101,7 @@ export class IndexCheck {
     this.#unknown = new Set();
     for (let below = window.first; below < index; below = asIndex(below + 1)) {
       this.#unknown.add(below);
-      this.#remade.add(below, zeroHash, []);
+      this.#remade.add(below, zeroHash, [], noWeight);
     }
   }
 
@@ -109,10 +125,31 @@ export class IndexCheck {
         if (!due.has(pair))
           differences.push(`it names block ${index} for trace fingerprint ${fingerprint}, which is not in it`);
     }
+    const weight = await this.#storedWeight(window.number);
+    if (weight !== null && this.#unknown.size === 0) {
+      const due = remade.weight;
+      if (weight.bytes !== due.bytes || weight.timeMs !== due.timeMs)
+        differences.push(
+          `it weighs ${weight.bytes} bytes up to ${weight.timeMs}, its entries ${due.bytes} up to ${due.timeMs}`,
+        );
+    }
     const where = `window ${window.number}`;
     for (const what of differences.slice(0, toldPerWindow)) this.#options.found({ part: 'index', where, what });
     const more = differences.length - toldPerWindow;
     if (more > 0) this.#options.found({ part: 'index', where, what: `and ${more} more like these` });
+  }
+
+  /** Null where there is none, or with a finding. */
+  async #storedWeight(window: number): Promise<EntryWeight | null> {
+    try {
+      const record = await this.#options.keyValue.get(weightKey(window));
+      return record === undefined ? null : decodeWeight(window, record);
+    } catch (error) {
+      if (!(error instanceof DamagedError || error instanceof DiskError)) throw error;
+      const what = error instanceof DamagedError ? error.what : error.message;
+      this.#options.found({ part: 'index', where: `the weight of window ${window}`, what });
+      return null;
+    }
   }
 
   async #storedPairs(window: StoredWindow, bucket: number): Promise<Map<string, Pair> | null> {

@@ -9,7 +9,7 @@ import { asHash, asIndex } from '../raft/core/types.ts';
 import { BloomFilter } from './bloom-filter.ts';
 import { DamagedError, UnsupportedFormatError } from './damaged.ts';
 import type { Fingerprint } from './fingerprint.ts';
-import type { EncodedWindow } from './index-window.ts';
+import type { EncodedWindow, EntryWeight } from './index-window.ts';
 import { bucketCount, bucketOf } from './postings.ts';
 import {
   checkedBody,
@@ -23,7 +23,10 @@ import {
 } from './record.ts';
 
 const formatVersion = 1;
-/** What follows the window's number in a key; a bucket's number follows its kind. */
+/**
+ * What follows the window's number in a key; a bucket's number follows its kind. The weight of a window has a record of its own
+ * behind the window's: 0.1.0 reads an index that has them, and its own has none.
+ */
 const kinds = { window: 0, bucket: 1, flush: 2 } as const;
 
 export const firstKey: Uint8Array = Uint8Array.of(0);
@@ -35,8 +38,11 @@ function keyOf(window: number, kind: number, ...rest: number[]): Uint8Array {
   return key;
 }
 export const windowKey = (window: number): Uint8Array => keyOf(window, kinds.window);
+export const weightKey = (window: number): Uint8Array => keyOf(window, kinds.window, 1);
 export const bucketKey = (window: number, bucket: number): Uint8Array => keyOf(window, kinds.bucket, bucket);
 export const flushKey = (window: number): Uint8Array => keyOf(window, kinds.flush);
+/** The window that a key belongs to. */
+export const windowOfKey = (key: Uint8Array): number => viewOf(key).getUint32(0);
 /** The window of a flush record's key; null for any other key. */
 export function windowOfFlushKey(key: Uint8Array): number | null {
   return key.length === 5 && key[4] === kinds.flush ? viewOf(key).getUint32(0) : null;
@@ -78,6 +84,8 @@ export class StoredWindow {
   readonly number: number;
   readonly first: LogIndex;
   readonly last: LogIndex;
+  /** Of all its entries; null for a window whose entries nobody has weighed. */
+  weight: EntryWeight | null = null;
   readonly #filter: BloomFilter;
   /** One bit per bucket that holds anything: such a key is never missing without being damage. */
   readonly #buckets: Uint8Array;
@@ -139,6 +147,32 @@ export class StoredWindow {
 }
 
 const windowHeadBytes = 24;
+const weightBytes = 24;
+
+/** Record: checksum | format u8, three zeros | bytes u64 | time u64. */
+export function encodeWeight(window: number, { bytes, timeMs }: EntryWeight): Uint8Array {
+  const record = new Uint8Array(weightBytes);
+  const view = viewOf(record);
+  view.setUint8(checksumBytes, formatVersion);
+  setUint64(view, 8, bytes);
+  setUint64(view, 16, timeMs);
+  writeChecksum(record, crc32(weightKey(window)));
+  return record;
+}
+
+/** Throws `DamagedError` or `UnsupportedFormatError`. */
+export function decodeWeight(window: number, record: Uint8Array): EntryWeight {
+  const where = `the weight of window ${window} of the index`;
+  checkedBody(record, where, crc32(weightKey(window)));
+  if (record.length !== weightBytes) throw new DamagedError(where, `it has ${record.length} bytes`);
+  const view = viewOf(record);
+  if (view.getUint8(checksumBytes) > formatVersion)
+    throw new UnsupportedFormatError(where, `index format ${view.getUint8(checksumBytes)}`);
+  const weight = { bytes: getUint64(view, 8), timeMs: getUint64(view, 16) };
+  if (!Number.isSafeInteger(weight.bytes) || !Number.isSafeInteger(weight.timeMs))
+    throw new DamagedError(where, 'it is not one that any version writes');
+  return weight;
+}
 
 export function encodeBucket(key: Uint8Array, postings: Uint8Array): Uint8Array {
   const record = new Uint8Array(checksumBytes + postings.length);

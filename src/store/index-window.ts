@@ -21,11 +21,22 @@ export interface EncodedWindow {
   readonly buckets: readonly { readonly bucket: number; readonly postings: Uint8Array }[];
 }
 
+/** What retention counts of an entry, or of some that follow one another. */
+export interface EntryWeight {
+  /** What the log holds of it. */
+  readonly bytes: number;
+  /** The entry time, of the last one. */
+  readonly timeMs: number;
+}
+
 export class IndexWindow {
   /** The first entry of the window; it covers all entries from there to `last`. */
   readonly first: LogIndex;
   #last: LogIndex;
   #lastHash: EntryHash;
+  #bytes = 0;
+  #firstTimeMs = 0;
+  #timeMs = 0;
   readonly #traces = new FingerprintTable();
   // Per trace: the first and the last of its references, plus one, so that zero is none yet.
   #head = new Int32Array(64);
@@ -48,6 +59,14 @@ export class IndexWindow {
   get lastHash(): EntryHash {
     return this.#lastHash;
   }
+  /** Of all its entries. */
+  get weight(): EntryWeight {
+    return { bytes: this.#bytes, timeMs: this.#timeMs };
+  }
+  /** The entry time of the first one. */
+  get firstTimeMs(): number {
+    return this.#firstTimeMs;
+  }
   get traceCount(): number {
     return this.#traces.size;
   }
@@ -57,8 +76,11 @@ export class IndexWindow {
   }
 
   /** Adds the entry after `last`. A fingerprint may come more than once. */
-  add(index: LogIndex, hash: EntryHash, fingerprints: Iterable<Fingerprint>): void {
+  add(index: LogIndex, hash: EntryHash, fingerprints: Iterable<Fingerprint>, weight: EntryWeight): void {
     invariant(index === this.#last + 1, `entry ${index} does not follow entry ${this.#last} in the index`);
+    if (index === this.first) this.#firstTimeMs = weight.timeMs;
+    this.#bytes += weight.bytes;
+    this.#timeMs = weight.timeMs;
     this.#last = index;
     this.#lastHash = hash;
     const entry = index - this.first;

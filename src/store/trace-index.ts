@@ -6,6 +6,8 @@
  * - A lookup answers with every applied entry that holds the trace, or throws; a missing or damaged record is never "no such trace".
  * - A flush is one synced batch with whole windows and how far they reach, or nothing. What follows is replayed from the log.
  * - A write that failed costs nothing but memory: all stays there, and a later flush opens the store again (protocol A5).
+ * - Windows of which all is trimmed go, oldest first: from memory, then by a synced flush record, and only then from the store.
+ *   A lookup knows every window of the moment it is called, and is let finish before their keys go (protocol D3).
  */
 import { limits } from '../limits.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -20,17 +22,21 @@ import {
   bucketKey,
   decodeBucket,
   decodeFlushRecord,
+  decodeWeight,
   encodeBucket,
   encodeFlushRecord,
+  encodeWeight,
   firstKey,
   flushKey,
   keysEnd,
   StoredWindow,
+  weightKey,
   windowKey,
   windowOfFlushKey,
 } from './index-records.ts';
+import { IndexCleaner } from './index-cleaner.ts';
 import { IndexDigest } from './index-digest.ts';
-import { IndexWindow } from './index-window.ts';
+import { type EntryWeight, IndexWindow } from './index-window.ts';
 import { invariant } from './invariant.ts';
 import { bucketCount, bucketOf, decodePostings, findPosting, type Posting } from './postings.ts';
 
@@ -44,15 +50,29 @@ export interface TraceIndexOptions {
   readonly clusterId: string;
   readonly incarnation: string;
   readonly windowTraces?: number;
+  /** A window is also closed before it would span more entry time, and once it holds so many bytes of entries. */
+  readonly windowMs?: number;
+  readonly windowBytes?: number;
   readonly flushEntries?: number;
   readonly flushMs?: number;
   readonly flushWindows?: number;
+  /** Windows of which all is trimmed that stay all the same. */
+  readonly expiredWindows?: number;
 }
 
 /** How far an index goes: an entry, and its hash. */
 export interface AppliedPosition {
   readonly applied: LogIndex;
   readonly hash: EntryHash;
+}
+
+/** A window, and what its entries weigh where that is known. */
+export interface WindowSeen {
+  readonly first: LogIndex;
+  readonly last: LogIndex;
+  readonly bytes: number | null;
+  /** The entry time of the last one. */
+  readonly timeMs: number | null;
 }
 
 const start: AppliedPosition = { applied: emptyLog.index, hash: emptyLog.hash };
@@ -64,6 +84,15 @@ export class TraceIndex {
   #store: Promise<KeyValue>;
   #windows: StoredWindow[] = [];
   #firstWindow = 0;
+  /** What the newest flush record names as that. */
+  #recordedFirst = 0;
+  /** Everything up to here is trimmed. */
+  #trimmedTo: LogIndex = start.applied;
+  /** Windows on disk that were weighed since; the next flush writes it down. */
+  #weighed: StoredWindow[] = [];
+  readonly #cleaner: IndexCleaner;
+  /** What reads from the windows on disk now. */
+  readonly #reads = new Set<Promise<unknown>>();
   /** Full windows that are not on disk, oldest first. */
   #full: IndexWindow[] = [];
   #open = new IndexWindow(start.applied, start.hash);
@@ -76,11 +105,17 @@ export class TraceIndex {
   private constructor(options: TraceIndexOptions, store: KeyValue) {
     this.#options = {
       windowTraces: limits.indexWindowTraces,
+      windowMs: Infinity,
+      windowBytes: Infinity,
       flushEntries: limits.indexFlushEntries,
       flushMs: limits.indexFlushMs,
       flushWindows: limits.indexFlushWindows,
+      expiredWindows: limits.indexExpiredWindows,
       ...options,
     };
+    this.#cleaner = new IndexCleaner(options.executor, () => {
+      this.#writeFailed = true;
+    });
     this.#store = Promise.resolve(store);
     this.#triedAtMs = options.clock.monotonicMs();
   }
@@ -97,6 +132,7 @@ export class TraceIndex {
       if (!(error instanceof DamagedError)) throw error;
       index.#damaged = error.message;
     }
+    await index.#startCleaning();
     return index;
   }
 
@@ -114,6 +150,7 @@ export class TraceIndex {
     }
     this.#windows = await this.#loadWindows(flush.firstWindow, lastWindow);
     this.#firstWindow = flush.firstWindow;
+    this.#recordedFirst = flush.firstWindow;
     if (this.#windows.at(-1)?.last !== flush.applied)
       throw new DamagedError('the index', 'its windows do not reach its end');
     this.#flushed = { applied: flush.applied, hash: flush.hash };
@@ -125,11 +162,15 @@ export class TraceIndex {
     while (first + windows.length <= last) {
       const from = first + windows.length;
       const count = Math.min(recordsPerRead, last - from + 1);
-      const keys = Array.from({ length: count }, (_, offset) => windowKey(from + offset));
+      const numbers = Array.from({ length: count }, (_, offset) => from + offset);
+      const keys = [...numbers.map(windowKey), ...numbers.map(weightKey)];
       const records = await this.#read((store) => store.getMany(keys));
-      for (const [offset, record] of records.entries()) {
-        if (record === undefined) throw new DamagedError(`window ${from + offset} of the index`, 'it is missing');
-        const window = StoredWindow.decode(from + offset, record);
+      for (const [offset, number] of numbers.entries()) {
+        const record = records[offset];
+        const weight = records[count + offset];
+        if (record === undefined) throw new DamagedError(`window ${number} of the index`, 'it is missing');
+        const window = StoredWindow.decode(number, record);
+        if (weight !== undefined) window.weight = decodeWeight(number, weight);
         const before = windows.at(-1);
         if (before !== undefined && window.first !== before.last + 1) {
           throw new DamagedError(`window ${window.number} of the index`, 'it does not follow the one before');
@@ -162,6 +203,17 @@ export class TraceIndex {
   get applied(): LogIndex {
     return this.#open.last;
   }
+  /** The first entry that it covers, or will. */
+  get first(): LogIndex {
+    return (this.#windows[0] ?? this.#full[0] ?? this.#open).first;
+  }
+  /** Those on disk and in memory, oldest first, without gaps. */
+  get windows(): readonly WindowSeen[] {
+    const unknown = { bytes: null, timeMs: null };
+    const onDisk = this.#windows.map(({ first, last, weight }) => ({ first, last, ...(weight ?? unknown) }));
+    const inMemory = [...this.#full, this.#open].filter(({ entryCount }) => entryCount > 0);
+    return [...onDisk, ...inMemory.map(({ first, last, weight }) => ({ first, last, ...weight }))];
+  }
 
   /**
    * Empties the index, to be rebuilt from the entry after `position` on. The store goes as a whole: one that cannot be read
@@ -170,23 +222,79 @@ export class TraceIndex {
   async reset(position: AppliedPosition = start): Promise<void> {
     invariant(this.#flushing === null, 'no reset during a flush');
     this.#damaged = 'it is being reset';
+    this.#windows = [];
+    this.#weighed = [];
+    this.#firstWindow = 0;
+    this.#recordedFirst = 0;
+    this.#full = [];
+    this.#open = new IndexWindow(position.applied, position.hash);
+    this.#flushed = null;
     const { openStore, destroyStore } = this.#options;
     this.#store = this.#closed().then(destroyStore).then(openStore);
     await this.#store;
     this.#writeFailed = false;
-    this.#windows = [];
-    this.#firstWindow = 0;
-    this.#full = [];
-    this.#open = new IndexWindow(position.applied, position.hash);
-    this.#flushed = null;
     this.#damaged = null;
   }
 
   /** Takes in the entry after `applied` with the traces of its block, if it is one. */
-  apply(index: LogIndex, hash: EntryHash, fingerprints: Iterable<Fingerprint>): void {
+  apply(index: LogIndex, hash: EntryHash, fingerprints: Iterable<Fingerprint>, weight: EntryWeight): void {
     this.#assertSound();
-    this.#open.add(index, hash, fingerprints);
-    if (this.#open.traceCount >= this.#options.windowTraces) this.#closeOpen();
+    const { windowTraces, windowMs, windowBytes } = this.#options;
+    if (this.#open.entryCount > 0 && weight.timeMs - this.#open.firstTimeMs > windowMs) this.#closeOpen();
+    this.#open.add(index, hash, fingerprints, weight);
+    if (this.#open.traceCount >= windowTraces || this.#open.weight.bytes >= windowBytes) this.#closeOpen();
+  }
+
+  /** What the entries of a window on disk weigh, of which that was not known. */
+  weigh(first: LogIndex, weight: EntryWeight): void {
+    const window = this.#windows.find((each) => each.first === first);
+    if (window === undefined || window.weight !== null) return;
+    window.weight = weight;
+    this.#weighed.push(window);
+  }
+
+  /**
+   * Everything up to `base` is trimmed: windows that hold nothing else go with the next `maybeFlush`, all but the newest
+   * `expiredWindows` of them, from which a lookup can tell that a part of a trace has expired. Never in the way of what is
+   * under way: may be called at any time.
+   */
+  trimTo(base: LogIndex): void {
+    if (base > this.#trimmedTo) this.#trimmedTo = base;
+  }
+
+  /** How many of the windows on disk are to go. */
+  get #expired(): number {
+    const { expiredWindows } = this.#options;
+    const isLeft = ({ last }: { last: LogIndex }): boolean => last > this.#trimmedTo;
+    const onDisk = this.#windows.findIndex(isLeft);
+    if (onDisk >= 0) return Math.max(0, onDisk - expiredWindows);
+    const inMemory = this.#full.findIndex(isLeft);
+    const count = this.#windows.length + (inMemory < 0 ? this.#full.length : inMemory);
+    return Math.min(this.#windows.length, Math.max(0, count - expiredWindows));
+  }
+
+  #dropExpired(): void {
+    const count = this.#expired;
+    this.#windows = this.#windows.slice(count);
+    this.#firstWindow += count;
+  }
+
+  async #startCleaning(): Promise<void> {
+    if (this.#recordedFirst === 0 || this.#damaged !== null) return;
+    const unread = Promise.allSettled(this.#reads);
+    this.#cleaner.start({ store: await this.#store, firstWindow: this.#recordedFirst, unread });
+  }
+
+  /** Lets `look` finish before the keys of windows go that are there now. */
+  async #reading<Result>(look: () => Promise<Result>): Promise<Result> {
+    this.#assertSound();
+    const reads = look();
+    this.#reads.add(reads);
+    try {
+      return await reads;
+    } finally {
+      this.#reads.delete(reads);
+    }
   }
 
   #closeOpen(): void {
@@ -196,8 +304,11 @@ export class TraceIndex {
   }
 
   /** The entries that may hold the trace, ascending, each once. Rejects with `DamagedError`: then rebuild. */
-  async lookup(fingerprint: Fingerprint): Promise<LogIndex[]> {
-    this.#assertSound();
+  lookup(fingerprint: Fingerprint): Promise<LogIndex[]> {
+    return this.#reading(() => this.#lookup(fingerprint));
+  }
+
+  async #lookup(fingerprint: Fingerprint): Promise<LogIndex[]> {
     const inMemory = [...this.#full, this.#open].flatMap((window) => window.find(fingerprint));
     const windows = this.#windows.filter((window) => window.mayHave(fingerprint));
     if (windows.length === 0) return inMemory;
@@ -216,11 +327,14 @@ export class TraceIndex {
   }
 
   /**
-   * The first of the traces that does not lead to this block, one that was taken in; null when all do (protocol F2).
-   * Rejects with `DamagedError`: then rebuild.
+   * The first of the traces that does not lead to this block, one that was taken in; null when all do (protocol F2), or its
+   * window is gone. Rejects with `DamagedError`: then rebuild.
    */
-  async unfound(block: LogIndex, fingerprints: Iterable<Fingerprint>): Promise<Fingerprint | null> {
-    this.#assertSound();
+  unfound(block: LogIndex, fingerprints: Iterable<Fingerprint>): Promise<Fingerprint | null> {
+    return this.#reading(() => this.#unfound(block, fingerprints));
+  }
+
+  async #unfound(block: LogIndex, fingerprints: Iterable<Fingerprint>): Promise<Fingerprint | null> {
     const covers = ({ first, last }: { first: LogIndex; last: LogIndex }): boolean => first <= block && block <= last;
     const inMemory = [...this.#full, this.#open].find(covers);
     if (inMemory !== undefined) {
@@ -248,9 +362,19 @@ export class TraceIndex {
     return null;
   }
 
-  /** What the index says of the blocks in (above, to]; `to` was taken in. Rejects with `DamagedError`: then rebuild. */
-  async digest(above: LogIndex, to: LogIndex): Promise<IndexDigest> {
-    this.#assertSound();
+  /**
+   * What the index says of the blocks in (above, to]; `to` was taken in, and `above` is not below `first - 1`. Rejects with
+   * `DamagedError`: then rebuild.
+   */
+  digest(above: LogIndex, to: LogIndex): Promise<IndexDigest> {
+    return this.#reading(() => this.#digest(above, to));
+  }
+
+  async #digest(above: LogIndex, to: LogIndex): Promise<IndexDigest> {
+    invariant(
+      above + 1 >= this.first,
+      `the index begins at entry ${this.first}, and is asked for what follows ${above}`,
+    );
     const digest = new IndexDigest();
     const add = function* (postings: Iterable<Posting>): Generator<void, void> {
       let counted = 0;
@@ -282,8 +406,8 @@ export class TraceIndex {
   }
 
   /**
-   * Flushes when it is time: after `flushEntries` entries or `flushWindows` full windows, or when a full window has waited
-   * `flushMs`. Resolves with whether it did. Rejects when the write failed; nothing is lost and a later call tries again.
+   * Flushes when it is time: after `flushEntries` entries or `flushWindows` full windows, when a full window has waited
+   * `flushMs`, or when windows are to go. Resolves with whether it did. Rejects when the write failed; nothing is lost and a later call tries again.
    */
   async maybeFlush(): Promise<boolean> {
     if (this.#flushing !== null || this.#damaged !== null) return false;
@@ -292,9 +416,15 @@ export class TraceIndex {
     if (this.#writeFailed && !waited) return false;
     const entries = this.applied - (this.#full[0] ?? this.#open).first + 1;
     if (entries >= flushEntries) await this.flush();
-    else if (this.#full.length >= flushWindows || (waited && this.#full.length > 0)) await this.#flushFull();
+    else if (this.#full.length >= flushWindows || (waited && this.#full.length > 0) || this.#mustTrim)
+      await this.#flushFull();
     else return false;
     return true;
+  }
+
+  /** Windows are to go, or have gone from memory alone. */
+  get #mustTrim(): boolean {
+    return this.#expired > 0 || this.#recordedFirst < this.#firstWindow;
   }
 
   /** Writes all that is in memory. Rejects when the write failed; nothing is lost. */
@@ -321,33 +451,42 @@ export class TraceIndex {
     this.#triedAtMs = this.#options.clock.monotonicMs();
     if (this.#writeFailed) await this.#reopenStore();
     // After a replay, or a time without space, there are more than one batch should hold.
+    this.#dropExpired();
     for (let left = this.#full.length; left > 0; left -= this.#options.flushWindows) {
       await this.#writeWindows(this.#full.slice(0, Math.min(left, this.#options.flushWindows)));
     }
+    if (this.#recordedFirst < this.#firstWindow) await this.#writeWindows([]);
+    await this.#startCleaning();
   }
 
-  /** One synced batch with these windows, the oldest in memory, and how far they reach. */
+  /** One synced batch with these windows, the oldest in memory, how far they reach, and where the first one is. */
   async #writeWindows(windows: readonly IndexWindow[]): Promise<void> {
     const last = windows.at(-1);
-    invariant(last !== undefined, 'a flush has windows');
+    const flushed = last === undefined ? this.#flushed : { applied: last.last, hash: last.lastHash };
+    invariant(flushed !== null, 'a flush has windows, or follows one that had');
+    const firstWindow = this.#firstWindow;
     const stored: StoredWindow[] = [];
     const operations: KeyValueOperation[] = [];
     const put = (key: Uint8Array, value: Uint8Array): number => operations.push({ type: 'put', key, value });
     for (const window of windows) {
-      const number = this.#firstWindow + this.#windows.length + stored.length;
+      const number = firstWindow + this.#windows.length + stored.length;
       const encoded = await this.#options.executor.run(window.encoding());
       const kept = StoredWindow.from(number, window, encoded);
+      kept.weight = window.weight;
       stored.push(kept);
       put(windowKey(number), kept.encode());
+      put(weightKey(number), encodeWeight(number, kept.weight));
       for (const { bucket, postings } of encoded.buckets) {
         const key = bucketKey(number, bucket);
         put(key, encodeBucket(key, postings));
       }
     }
-    const flushed = { applied: last.last, hash: last.lastHash };
-    const key = flushKey(this.#firstWindow + this.#windows.length + stored.length - 1);
+    const weighed = [...this.#weighed];
+    for (const { number, weight } of weighed)
+      if (weight !== null && number >= firstWindow) put(weightKey(number), encodeWeight(number, weight));
+    const key = flushKey(firstWindow + this.#windows.length + stored.length - 1);
     const { clusterId, incarnation } = this.#options;
-    put(key, encodeFlushRecord(key, { clusterId, incarnation, ...flushed, firstWindow: this.#firstWindow }));
+    put(key, encodeFlushRecord(key, { clusterId, incarnation, ...flushed, firstWindow }));
     try {
       await (await this.#store).batch(operations, { sync: true });
     } catch (error) {
@@ -355,8 +494,10 @@ export class TraceIndex {
       throw error;
     }
     this.#windows.push(...stored);
+    this.#weighed = this.#weighed.slice(weighed.length);
     this.#full = this.#full.slice(windows.length);
     this.#flushed = flushed;
+    this.#recordedFirst = firstWindow;
   }
 
   /** A handle whose write failed writes no more; lookups wait for the new one. */
@@ -367,8 +508,10 @@ export class TraceIndex {
   }
 
   /** The store as it is, closed, however far it had come. */
-  #closed(): Promise<void> {
-    return this.#store.then((store) => store.close()).catch(() => undefined);
+  async #closed(): Promise<void> {
+    const store = this.#store;
+    await this.#cleaner.stop();
+    await store.then((opened) => opened.close()).catch(() => undefined);
   }
 
   /** Flushes what is in memory and releases the store, also when the flush fails: then it rejects. */

@@ -9,6 +9,7 @@ import { asIndex, type LogIndex } from '../raft/core/types.ts';
 import { BlockLog } from '../store/block-log.ts';
 import { BlockReader } from '../store/block-reader.ts';
 import { DamagedEntryError } from '../store/damaged.ts';
+import { weightOf } from '../store/entry.ts';
 import { type HardState, hardStateSlots, readHardState } from '../store/hard-state.ts';
 import { TraceIndex } from '../store/trace-index.ts';
 import { openIndexStore } from './trace-indexer.ts';
@@ -90,7 +91,7 @@ async function replay(
       const end = asIndex(Math.min(last, index.applied + entriesAtOnce));
       for (const entry of await log.readRange(asIndex(index.applied + 1), end, limits.appendBytesMax)) {
         const fingerprints = entry.kind === 'block' ? new BlockReader(entry.payload, codec).fingerprints() : [];
-        index.apply(entry.index, entry.hash, fingerprints);
+        index.apply(entry.index, entry.hash, fingerprints, weightOf(entry));
       }
       await index.maybeFlush();
       progress?.(index.applied, last);

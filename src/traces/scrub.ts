@@ -104,7 +104,7 @@ export class Scrub {
 
   /** Resolves with the bytes that were read. */
   async #check(index: LogIndex): Promise<number> {
-    const { entries, logger } = this.#options;
+    const { entries, log, logger } = this.#options;
     try {
       const entry = await entries.readStored(index);
       if (entry === null || this.#stopped) return 0;
@@ -113,8 +113,9 @@ export class Scrub {
       if (!(await this.#isFound(entry))) this.#findings += 1;
       return entry.payload.length + entryCostBytes;
     } catch (error) {
-      // Trimmed, meanwhile.
-      if (error instanceof NotInLogError || this.#stopped) return entryCostBytes;
+      // Trimmed, meanwhile: what stood there may be gone already (protocol D3).
+      const isTrimmed = index <= (log.base?.position.index ?? 0);
+      if (error instanceof NotInLogError || isTrimmed || this.#stopped) return entryCostBytes;
       if (!(error instanceof DamagedError || error instanceof DiskError)) throw error;
       this.#findings += 1;
       logger.warn({ index, error: error.message }, 'the scrub met damage');

@@ -1,8 +1,9 @@
 /**
  * Keeps the index in step with the log (protocol F1). The index is a cache: one that was made from another log, or is
  * damaged, is emptied and made again from the log, and until that is done nobody is answered from it (protocol D6).
+ * What lies at or below the log's base is no part of that: an index that ends below it begins anew there, empty and whole.
  *
- *   index.applied <= applied
+ *   index.applied <= applied,  index.first - 1 <= log.base
  */
 import { errorOf, QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -10,23 +11,29 @@ import type { Logger } from '../logger.ts';
 import { DiskError } from '../platform/disk-error.ts';
 import type { KeyValue } from '../platform/key-value.ts';
 import type { Disk, Platform } from '../platform/platform.ts';
-import { asIndex, type Entry, type LogIndex } from '../raft/core/types.ts';
+import { asIndex, emptyLog, type Entry, type LogIndex, type LogPosition } from '../raft/core/types.ts';
 import { BlockReader } from '../store/block-reader.ts';
-import type { BlockLog } from '../store/block-log.ts';
+import { type BlockLog, NotInLogError } from '../store/block-log.ts';
 import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
+import { weightOf } from '../store/entry.ts';
 import type { Fingerprint } from '../store/fingerprint.ts';
 import type { IndexDigest } from '../store/index-digest.ts';
-import { TraceIndex } from '../store/trace-index.ts';
+import type { EntryWeight } from '../store/index-window.ts';
+import { TraceIndex, type TraceIndexOptions, type WindowSeen } from '../store/trace-index.ts';
 
 export interface TraceIndexerOptions {
   readonly platform: Platform;
-  readonly log: BlockLog;
+  readonly log: Pick<BlockLog, 'base' | 'positionAt' | 'nameOf'>;
   /** What the index is rebuilt from: waits for what is damaged. */
   readonly entries: Pick<BlockLog, 'readRange'>;
   readonly logger: Logger;
   readonly incarnation: string;
   /** Entries after which the index is flushed. */
   readonly flushEntries?: number;
+  /** See `TraceIndexOptions`: what bounds a window so that it expires in time (`windowBounds`). */
+  readonly windowMs?: number;
+  readonly windowBytes?: number;
+  readonly expiredWindows?: number;
 }
 
 export class TraceIndexer {
@@ -34,7 +41,10 @@ export class TraceIndexer {
   readonly #index: TraceIndex;
   /** The last committed entry seen, in the index or waiting for it to be rebuilt. */
   #applied: LogIndex;
+  /** A base that was installed past what was applied: the log may not know it yet. */
+  #installed: LogPosition = emptyLog;
   #rebuilding: Promise<void> | null = null;
+  #resets = 0;
   #stopped = false;
   #endPause: () => void = () => undefined;
 
@@ -46,7 +56,7 @@ export class TraceIndexer {
 
   /** Opens the index of this log; empty when the one found is another log's or damaged. The caller applies what it lacks. */
   static async open(options: TraceIndexerOptions): Promise<TraceIndexer> {
-    const { platform, log, logger, incarnation, flushEntries } = options;
+    const { platform, log, logger, incarnation } = options;
     if (log.base === null) throw new Error('the index opens after the log is founded');
     const { position } = log.base;
     const index = await TraceIndex.open({
@@ -56,18 +66,21 @@ export class TraceIndexer {
       executor: platform.executor,
       clusterId: log.base.clusterId,
       incarnation,
-      ...(flushEntries === undefined ? {} : { flushEntries }),
+      ...bounds(options),
     });
-    const fault = index.damaged ?? ((await madeFrom(log, index)) ? null : 'it was made from another log');
-    if (fault === null) return new TraceIndexer(options, index, index.applied);
+    index.trimTo(position.index);
+    // A crash after a trim, as a rule: what it held has expired, and what it lacks is replayed as always.
+    const endsBelow = index.damaged === null && index.applied < position.index;
+    const fault = endsBelow ? null : (index.damaged ?? (await faultOf(log, index)));
+    if (fault === null && !endsBelow) return new TraceIndexer(options, index, index.applied);
     try {
       await index.reset({ applied: position.index, hash: position.hash });
-      logger.warn({}, `the index is rebuilt from the log: ${fault}`);
+      if (fault !== null) logger.warn({}, `the index is rebuilt from the log: ${fault}`);
       return new TraceIndexer(options, index, index.applied);
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       const indexer = new TraceIndexer(options, index, position.index);
-      indexer.#rebuild(fault);
+      indexer.#rebuild(fault ?? 'it ends below the base of the log');
       return indexer;
     }
   }
@@ -81,6 +94,35 @@ export class TraceIndexer {
     return this.#rebuilding !== null;
   }
 
+  /** See `TraceIndex.windows`; none while the index is being rebuilt. */
+  get windows(): readonly WindowSeen[] {
+    return this.#rebuilding === null ? this.#index.windows : [];
+  }
+
+  /** See `TraceIndex.weigh`. */
+  weigh(first: LogIndex, weight: EntryWeight): void {
+    if (this.#rebuilding === null) this.#index.weigh(first, weight);
+  }
+
+  /** The log is trimmed up to `base`, which was applied. */
+  trimTo(base: LogIndex): void {
+    this.#index.trimTo(base);
+  }
+
+  /**
+   * A base was installed, past what was applied or not: nothing at or below it will be applied any more. When it is past, the
+   * index begins anew there, and nobody is answered from it until that is done.
+   */
+  installBase(base: LogPosition): void {
+    this.#index.trimTo(base.index);
+    if (base.index <= this.#applied) return;
+    this.#applied = base.index;
+    if (base.index > this.#installed.index) this.#installed = base;
+    if (this.#rebuilding !== null || this.#stopped) return;
+    this.#options.logger.info({ base: base.index }, 'the index begins anew at the base of the log');
+    this.#rebuilding = this.#rebuildInTheEnd();
+  }
+
   /** Takes in the next committed entry. */
   apply(entry: Entry): void {
     this.#applied = entry.index;
@@ -90,31 +132,38 @@ export class TraceIndexer {
   #add(entry: Entry): void {
     const { codec } = this.#options.platform;
     const fingerprints = entry.kind === 'block' ? new BlockReader(entry.payload, codec).fingerprints() : [];
-    this.#index.apply(entry.index, entry.hash, fingerprints);
+    this.#index.apply(entry.index, entry.hash, fingerprints, weightOf(entry));
   }
 
-  /** The entries that may hold a trace, ascending. Rejects with `not-ready` while the index is being rebuilt. */
-  async lookup(fingerprint: Fingerprint): Promise<LogIndex[]> {
-    if (this.#rebuilding !== null) throw this.#notReady();
-    try {
-      return await this.#index.lookup(fingerprint);
-    } catch (error) {
-      if (!(error instanceof DamagedError)) throw error;
-      this.#rebuild(error.message);
-      throw this.#notReady();
-    }
+  /**
+   * The entries that may hold a trace, ascending; also some at or below the base, which the caller leaves out: what was trimmed
+   * when it is called may be lacking. Rejects with `not-ready` while the index is being rebuilt.
+   */
+  lookup(fingerprint: Fingerprint): Promise<LogIndex[]> {
+    return this.#ask(() => this.#index.lookup(fingerprint));
   }
 
-  /** See `TraceIndex.digest`. Rejects with `not-ready` while the index is being rebuilt. */
-  async digest(above: LogIndex, to: LogIndex): Promise<IndexDigest> {
+  /** See `TraceIndex.digest`. Rejects with `not-ready` while the index is being rebuilt, or when it begins behind `above`. */
+  digest(above: LogIndex, to: LogIndex): Promise<IndexDigest> {
+    return this.#ask(async () => {
+      if (above + 1 < this.#index.first)
+        throw new QuorateError('not-ready', `what followed entry ${above} was trimmed meanwhile: ask again`);
+      return this.#index.digest(above, to);
+    });
+  }
+
+  async #ask<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     if (this.#rebuilding !== null) throw this.#notReady();
+    const resets = this.#resets;
     try {
-      return await this.#index.digest(above, to);
+      const answer = await ask();
+      if (resets === this.#resets) return answer;
     } catch (error) {
       if (!(error instanceof DamagedError)) throw error;
-      this.#rebuild(error.message);
-      throw this.#notReady();
+      if (resets === this.#resets) this.#rebuild(error.message);
     }
+    // What went on while the index was made again says nothing of either.
+    throw this.#notReady();
   }
 
   /**
@@ -123,6 +172,7 @@ export class TraceIndexer {
    */
   async finds(block: LogIndex, fingerprints: Iterable<Fingerprint>): Promise<boolean> {
     if (this.#rebuilding !== null || block > this.#index.applied) return true;
+    const resets = this.#resets;
     let fault: string;
     try {
       const unfound = await this.#index.unfound(block, fingerprints);
@@ -132,7 +182,7 @@ export class TraceIndexer {
       if (!(error instanceof DamagedError)) throw error;
       fault = error.message;
     }
-    if (this.#rebuilding !== null) return true;
+    if (this.#rebuilding !== null || resets !== this.#resets) return true;
     this.#rebuild(fault);
     return false;
   }
@@ -156,6 +206,8 @@ export class TraceIndexer {
         return;
       } catch (error) {
         if (this.#stopped) return;
+        // The log was trimmed past the place where it read.
+        if (error instanceof NotInLogError && this.#isBelowBase) continue;
         if (!told)
           this.#options.logger.error(
             { error: errorOf(error).message },
@@ -178,12 +230,14 @@ export class TraceIndexer {
   }
 
   async #replay(): Promise<void> {
-    const { log, entries: reader, platform } = this.#options;
-    const base = log.base?.position;
-    if (base === undefined) return;
+    const { entries: reader, platform } = this.#options;
     await this.#index.settled();
-    await this.#index.reset({ applied: base.index, hash: base.hash });
+    await this.#beginAtBase();
     while (this.#index.applied < this.#applied && !this.#stopped) {
+      if (this.#isBelowBase) {
+        await this.#beginAtBase();
+        continue;
+      }
       const entries = await reader.readRange(asIndex(this.#index.applied + 1), this.#applied, limits.appendBytesMax);
       for (const entry of entries) this.#add(entry);
       // A flush that fails costs memory, here too.
@@ -192,6 +246,23 @@ export class TraceIndexer {
     }
     // In the same turn as the last look at how far it must go: an entry applied in between would be in neither.
     if (!this.#stopped) this.#rebuilding = null;
+  }
+
+  /** Where the log begins now, or will. */
+  get #base(): LogPosition {
+    const base = this.#options.log.base?.position ?? emptyLog;
+    return base.index > this.#installed.index ? base : this.#installed;
+  }
+
+  get #isBelowBase(): boolean {
+    return this.#index.applied < this.#base.index;
+  }
+
+  async #beginAtBase(): Promise<void> {
+    const { index, hash } = this.#base;
+    this.#resets += 1;
+    this.#index.trimTo(index);
+    await this.#index.reset({ applied: index, hash });
   }
 
   /** Flushes when it is time. A failure costs memory, not data: it is told and tried again (protocol A5). */
@@ -239,12 +310,26 @@ export async function openIndexStore(disk: Disk, told?: (sentence: string) => vo
   }
 }
 
-async function madeFrom(log: BlockLog, index: TraceIndex): Promise<boolean> {
+/** Why the index cannot be that of this log, or null. It does not end below the base. */
+async function faultOf(log: TraceIndexerOptions['log'], index: TraceIndex): Promise<string | null> {
   const { flushed } = index;
-  if (flushed === null) return true;
+  const begin = log.base?.position.index ?? emptyLog.index;
+  // A trim takes windows only after the base stands; a base that is lost again leaves a hole between the two.
+  if (index.first > begin + 1) return `it begins with entry ${index.first}, the log with entry ${begin + 1}`;
+  if (flushed === null) return null;
   const position = await log.positionAt(flushed.applied).catch((error: unknown) =>
     // A hole in the log is no reason to make the index again: what belongs there is known by its hash.
     error instanceof DamagedEntryError ? log.nameOf(flushed.applied).catch(() => null) : null,
   );
-  return position?.hash === flushed.hash;
+  return position?.hash === flushed.hash ? null : 'it was made from another log';
+}
+
+function bounds({
+  flushEntries,
+  windowMs,
+  windowBytes,
+  expiredWindows,
+}: TraceIndexerOptions): Partial<TraceIndexOptions> {
+  const given = Object.entries({ flushEntries, windowMs, windowBytes, expiredWindows });
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }

@@ -105,7 +105,7 @@ async function walk(
       bytes += entry.payload.length;
     }
     if (asked.has(at)) positions.set(at, entry);
-    await index?.take(at, entry?.hash ?? null, checked?.fingerprints ?? null);
+    await index?.take(at, entry, checked?.fingerprints ?? null);
     progress?.(at, log.last);
   }
   if (state === null) {

@@ -104,6 +104,32 @@ export function keyValueConformance(name: string, open: () => Promise<DiskSubjec
       await store.close();
     });
 
+    story(
+      'compacting a range changes nothing in it, beside it, or in what is written meanwhile',
+      async (store, subject) => {
+        const filled = Array.from({ length: 200 }, (_, n) => put(String(n).padStart(3, '0'), `v${n}`));
+        await store.batch(filled, { sync: true });
+        await store.batch(
+          filled.slice(50, 150).map(({ key }) => ({ type: 'del', key })),
+          { sync: false },
+        );
+        const left = [...filled.slice(0, 50), ...filled.slice(150)].map(
+          ({ key }) => `${text(key)}=v${Number(text(key))}`,
+        );
+        const compacted = store.compact({ gte: bytes('050'), lt: bytes('150') });
+        await store.batch([put('050', 'new'), put('999', 'new')], { sync: true });
+        await compacted;
+        await store.compact({ gte: bytes('a'), lt: bytes('b') });
+        await store.compact({ gte: bytes([]), lt: bytes([255, 255]) });
+        const expected = [...left, '050=new', '999=new'].sort();
+        expect(await contents(store)).toEqual(expected);
+        await store.close();
+        const again = await subject.disk().openKeyValue('store');
+        expect(await contents(again)).toEqual(expected);
+        await again.close();
+      },
+    );
+
     story('what was there at close is there after a restart', async (store, subject) => {
       await store.batch([put('a', '1')], { sync: true });
       await store.batch([put('b', '2')], { sync: false });
@@ -140,6 +166,7 @@ export function keyValueConformance(name: string, open: () => Promise<DiskSubjec
       await store.close();
       await expectRejection(store.get(bytes('a')), {});
       await expectRejection(store.batch([put('a', '1')], { sync: true }), {});
+      await expectRejection(store.compact({ gte: bytes('a'), lt: bytes('b') }), {});
     });
   });
 }

@@ -50,6 +50,12 @@ pipeConformance('TCP', () => {
   return { drive: driveReal, server: network, client: network, host: '127.0.0.1' };
 });
 
+async function bytesUnder(directory: string): Promise<number> {
+  const files = await readdir(directory);
+  const sizes = await Promise.all(files.map((file) => stat(join(directory, file)).catch(() => ({ size: 0 }))));
+  return sizes.reduce((sum, { size }) => sum + size, 0);
+}
+
 describe('data directory', () => {
   it('is made, with the directories above it, and left without a trace of the probe', async () => {
     await openRealPlatform({ dataDir: join(dataDir, 'a', 'b') });
@@ -109,6 +115,25 @@ describe('what no conformance suite sees', () => {
     expect(batch.mock.calls.map((call: unknown[]) => call[1])).toEqual([{ sync: true }, { sync: false }]);
     await store.close();
     batch.mockRestore();
+  });
+
+  it('compaction gives the space of deleted keys back to the file system, and only that of its range', async () => {
+    const { disk } = await openRealPlatform({ dataDir });
+    const store = await disk.openKeyValue('store');
+    const keys = Array.from({ length: 64 }, (_, n) => bytes(`k${String(n).padStart(2, '0')}`));
+    for (const key of keys)
+      await store.batch([{ type: 'put', key, value: realRandom.bytes(128 * 1024) }], { sync: false });
+    await store.batch(
+      keys.slice(0, 48).map((key) => ({ type: 'del', key })),
+      { sync: true },
+    );
+    const before = await bytesUnder(join(dataDir, 'store'));
+    await store.compact({ gte: bytes('k'), lt: bytes('k48') });
+    const after = await bytesUnder(join(dataDir, 'store'));
+    expect(before).toBeGreaterThan(8 * 1024 * 1024);
+    expect(after).toBeLessThan(3 * 1024 * 1024);
+    expect((await store.keys({ gte: bytes('k'), lt: bytes('l') })).length).toBe(16);
+    await store.close();
   });
 
   it('a pipe ends with the other side, even when its own queue can never be emptied', async () => {

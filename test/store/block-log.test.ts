@@ -449,6 +449,7 @@ describe('a repair', () => {
         range: (range) => keyValue.range(range),
         keys: (range) => keyValue.keys(range),
         batch: (operations, options) => keyValue.batch(operations, options),
+        compact: (range) => keyValue.compact(range),
         close: () => keyValue.close(),
       };
       const log = await BlockLog.open({ keyValue: store, cacheBytesMax: 0 });

@@ -4,12 +4,17 @@ import type { KeyValue } from '../../src/platform/key-value.ts';
 import { asHash, asIndex, type EntryHash } from '../../src/raft/core/types.ts';
 import { DamagedError } from '../../src/store/damaged.ts';
 import { type Fingerprint, fingerprintOf } from '../../src/store/fingerprint.ts';
+import type { EntryWeight } from '../../src/store/index-window.ts';
+import { windowOfKey } from '../../src/store/index-records.ts';
 import { TraceIndex, type TraceIndexOptions } from '../../src/store/trace-index.ts';
 import { traceIdOf } from './exports.ts';
+import { keyOf } from '../sim/platform/ordered-bytes.ts';
 import { Machine } from './machine.ts';
 
 const traceOf = (number: number): Fingerprint => fingerprintOf(traceIdOf(number));
 const hashAt = (index: number): EntryHash => asHash(index.toString(16).padStart(32, '0'));
+/** Entry n has n bytes, a second after the one before. */
+const weightAt = (index: number): EntryWeight => ({ bytes: index, timeMs: index * 1_000 });
 const small = { windowTraces: 6, flushEntries: 20, flushMs: 1_000, flushWindows: 3 };
 
 /** A log of blocks: the traces of entry 1, entry 2... */
@@ -37,7 +42,7 @@ const open = ({ machine, options }: Setup): Promise<TraceIndex> => machine.wait(
 function applyTo(index: TraceIndex, blocks: Blocks, upTo = blocks.length): void {
   while (index.applied < upTo) {
     const next = asIndex(index.applied + 1);
-    index.apply(next, hashAt(next), (blocks[next - 1] ?? []).map(traceOf));
+    index.apply(next, hashAt(next), (blocks[next - 1] ?? []).map(traceOf), weightAt(next));
   }
 }
 
@@ -136,16 +141,16 @@ describe('trace index', () => {
   test('a trace that comes more than once in a block is one entry of the answer', async () => {
     const { machine, options } = setup();
     const index = await open({ machine, options });
-    index.apply(asIndex(1), hashAt(1), [traceOf(1), traceOf(2), traceOf(1), traceOf(1)]);
+    index.apply(asIndex(1), hashAt(1), [traceOf(1), traceOf(2), traceOf(1), traceOf(1)], weightAt(1));
     expect(await machine.wait(index.lookup(traceOf(1)))).toEqual([1]);
   });
 
   test('entries are applied in order, each once', async () => {
     const { machine, options } = setup();
     const index = await open({ machine, options });
-    index.apply(asIndex(1), hashAt(1), []);
-    expect(() => index.apply(asIndex(1), hashAt(1), [])).toThrow('does not follow');
-    expect(() => index.apply(asIndex(3), hashAt(3), [])).toThrow('does not follow');
+    index.apply(asIndex(1), hashAt(1), [], weightAt(1));
+    expect(() => index.apply(asIndex(1), hashAt(1), [], weightAt(1))).toThrow('does not follow');
+    expect(() => index.apply(asIndex(3), hashAt(3), [], weightAt(3))).toThrow('does not follow');
   });
 
   test('a flush comes after so many entries, so many full windows, or when a full window has waited', async () => {
@@ -154,7 +159,7 @@ describe('trace index', () => {
     const maybe = (): Promise<boolean> => machine.wait(index.maybeFlush());
     const blockOf = (first: number): number[] => [0, 1, 2, 3, 4, 5].map((offset) => first + offset);
     const applyNext = (traces: number[]): void =>
-      index.apply(asIndex(index.applied + 1), hashAt(index.applied + 1), traces.map(traceOf));
+      index.apply(asIndex(index.applied + 1), hashAt(index.applied + 1), traces.map(traceOf), weightAt(1));
 
     for (let entry = 1; entry < 20; entry += 1) applyNext([1]);
     expect(await maybe()).toBe(false);
@@ -206,7 +211,7 @@ describe('trace index', () => {
     await machine.wait(index.close());
     const other = await open({ machine, options: optionsOn(machine, changes) });
     expect(other.damaged).toContain('another cluster or another disk');
-    expect(() => other.apply(asIndex(1), hashAt(1), [])).toThrow(DamagedError);
+    expect(() => other.apply(asIndex(1), hashAt(1), [], weightAt(1))).toThrow(DamagedError);
     await machine.wait(other.reset());
     applyTo(other, someBlocks);
     await expectAnswers(machine, other, someBlocks);
@@ -254,6 +259,8 @@ describe('trace index, damaged', () => {
   const isNeeded = (key: Uint8Array, newest: Uint8Array | undefined): boolean =>
     key.length !== 5 || key[4] !== 2 || Buffer.compare(key, newest ?? key) === 0;
 
+  const isWeight = (key: Uint8Array): boolean => key.length === 6 && key[4] === 0;
+
   test('a flipped bit is an error of the opening or of the lookup, never a smaller answer', async () => {
     for (let seed = 0; seed < 60; seed += 1) {
       const machine = await flushedIndex(seed);
@@ -286,7 +293,9 @@ describe('trace index, damaged', () => {
       const store = await machine.wait(openAlone(machine));
       await machine.wait(store.batch([{ type: 'del', key }], { sync: true }));
       const { index, errors } = await reopen(machine);
-      expect(index.damaged !== null || errors > 0).toBe(isNeeded(key, keys.at(-1)));
+      // What a window weighs is looked up in the log again, where it matters.
+      if (isWeight(key)) expect(index.windows.filter(({ bytes }) => bytes === null)).toHaveLength(1);
+      expect(index.damaged !== null || errors > 0).toBe(isNeeded(key, keys.at(-1)) && !isWeight(key));
     }
   });
 
@@ -350,5 +359,272 @@ describe('what two indexes of one log say', () => {
       expect(await unfound([])).toBeNull();
       expect(await unfound([77])).toBe(traceOf(77));
     }
+  });
+});
+
+describe('a trimmed trace index', () => {
+  const kept = 2;
+  const optionsHere = (machine: Machine): TraceIndexOptions =>
+    optionsOn(machine, { expiredWindows: kept, windowTraces: 4 });
+  /** What a reader with this base makes of an answer. */
+  const above = (base: number, indices: readonly number[]): number[] => indices.filter((index) => index > base);
+
+  async function expectAbove(machine: Machine, index: TraceIndex, blocks: Blocks, base: number): Promise<void> {
+    for (let trace = 0; trace <= 25; trace += 1) {
+      const answer = await machine.wait(index.lookup(traceOf(trace)));
+      const all = naive(blocks, trace, index.applied);
+      expect(above(base, answer)).toEqual(above(base, all));
+      expect(all).toEqual(expect.arrayContaining(answer));
+    }
+  }
+
+  /** The windows in the store, whatever its flush record says. */
+  const windowsOnDisk = (machine: Machine): number[] => [
+    ...new Set(machine.disk.entries('index').map(([key]) => windowOfKey(key))),
+  ];
+
+  function expectSound(index: TraceIndex, base: number): void {
+    const { windows } = index;
+    expect(index.first).toBeLessThanOrEqual(base + 1);
+    for (const [at, { first, last }] of windows.entries()) {
+      expect(first).toBe(at === 0 ? index.first : (windows[at - 1]?.last ?? 0) + 1);
+      expect(last).toBeGreaterThanOrEqual(first);
+    }
+    expect(windows.at(-1)?.last ?? index.applied).toBe(index.applied);
+  }
+
+  const anySteps = fc.array(
+    fc.oneof(
+      { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('apply', 'maybeFlush', 'flush', 'events', 'lookup') }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('process', 'power', 'power', 'weigh') }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('full', 'heal', 'heal', 'reset') }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({ do: fc.constantFrom('trim', 'race'), share: fc.integer({ min: 30, max: 100 }) }),
+      },
+    ),
+    { minLength: 20, maxLength: 60, size: 'max' },
+  );
+  const manyBlocks = fc.array(fc.array(fc.nat(24), { minLength: 1, maxLength: 8 }), { minLength: 60, maxLength: 100 });
+
+  test('says all that is above the base, and nothing wrong, whatever is trimmed, flushed, crashed, full and reset', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), manyBlocks, anySteps, async (seed, blocks, steps) => {
+        const machine = new Machine(seed);
+        let index = await open({ machine, options: optionsHere(machine) });
+        let base = 0;
+        const trim = (share: number): void => {
+          base = Math.max(base, Math.floor((index.applied * share) / 100));
+          index.trimTo(asIndex(base));
+        };
+        for (const step of steps) {
+          switch (step.do) {
+            case 'apply':
+              applyTo(index, blocks, Math.min(blocks.length, index.applied + 5));
+              break;
+            case 'flush':
+              await machine.wait(index.flush().catch(() => undefined));
+              break;
+            case 'maybeFlush':
+              void index.maybeFlush().catch(() => undefined);
+              break;
+            case 'events':
+              await machine.events(5);
+              break;
+            case 'weigh':
+              for (const { first } of index.windows) index.weigh(first, weightAt(1));
+              break;
+            case 'trim':
+              if ('share' in step) trim(step.share);
+              break;
+            case 'race': {
+              const before = base;
+              const asked = [3, 24].map((trace) => index.lookup(traceOf(trace)));
+              if ('share' in step) trim(step.share);
+              void index.maybeFlush().catch(() => undefined);
+              const answers = await machine.wait(Promise.all(asked));
+              for (const [at, trace] of [3, 24].entries())
+                expect(above(before, answers[at] ?? [])).toEqual(above(before, naive(blocks, trace, index.applied)));
+              break;
+            }
+            case 'lookup':
+              await expectAbove(machine, index, blocks, base);
+              break;
+            case 'full':
+              machine.disk.fail('index', 'full');
+              break;
+            case 'heal':
+              machine.disk.heal();
+              break;
+            case 'reset':
+              machine.disk.heal();
+              await machine.wait(index.settled());
+              await machine.wait(index.reset({ applied: asIndex(base), hash: hashAt(base) }));
+              break;
+            default: {
+              machine.disk.heal();
+              const { applied } = index;
+              machine.crash(step.do === 'power' ? 'power' : 'process');
+              index = await open({ machine, options: optionsHere(machine) });
+              expect(index.damaged).toBeNull();
+              expect(index.applied).toBeLessThanOrEqual(applied);
+              index.trimTo(asIndex(base));
+              if (index.applied < base) await machine.wait(index.reset({ applied: asIndex(base), hash: hashAt(base) }));
+            }
+          }
+          expectSound(index, base);
+        }
+        machine.disk.heal();
+        applyTo(index, blocks);
+        await expectAbove(machine, index, blocks, base);
+        await machine.wait(index.settled());
+        await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 1_001 });
+        await machine.wait(index.flush());
+        await machine.wait(index.maybeFlush());
+        await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 1_001 });
+        // Memory, flush record and disk have come to say the same: nothing that has expired but the newest windows.
+        const { windows } = index;
+        expect(windows.filter(({ last }) => last <= base).length).toBeLessThanOrEqual(kept);
+        expect(windowsOnDisk(machine).length).toBe(windows.length);
+        await expectAbove(machine, index, blocks, base);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  /** Thirty entries in windows of three, all flushed. */
+  async function thirty(): Promise<{ machine: Machine; index: TraceIndex; options: TraceIndexOptions }> {
+    const machine = new Machine(1);
+    const options = { ...optionsHere(machine), windowTraces: 1_000, windowMs: 2_000 };
+    const index = await open({ machine, options });
+    applyTo(index, someBlocks);
+    await machine.wait(index.flush());
+    return { machine, index, options };
+  }
+
+  test('loses whole windows but the newest of them, from memory, then by its flush record, then from the disk', async () => {
+    const { machine, index, options } = await thirty();
+    expect(windowsOnDisk(machine)).toHaveLength(10);
+    index.trimTo(asIndex(20));
+    expect(index.first).toBe(1);
+    const flushed = index.maybeFlush();
+    await machine.events(1);
+    expect(index.first).toBe(13);
+    expect(await machine.wait(flushed)).toBe(true);
+    await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 100 });
+    expect(windowsOnDisk(machine)).toEqual([4, 5, 6, 7, 8, 9]);
+    // The two that stay tell that a part of the trace has expired.
+    expect(await machine.wait(index.lookup(traceOf(24)))).toEqual(naive(someBlocks, 24).slice(12));
+    expect(await machine.wait(index.maybeFlush())).toBe(false);
+    machine.crash('power');
+    const reopened = await open({ machine, options: { ...options, ...optionsOn(machine), expiredWindows: kept } });
+    expect([reopened.damaged, reopened.first, reopened.applied]).toEqual([null, 13, 30]);
+  });
+
+  test('deletes nothing before the record stands that no longer names it', async () => {
+    for (let events = 0; events < 40; events += 1) {
+      const { machine, index } = await thirty();
+      index.trimTo(asIndex(30));
+      void index.maybeFlush();
+      await machine.events(events);
+      machine.crash('power');
+      const reopened = await open({ machine, options: optionsHere(machine) });
+      expect([reopened.damaged, reopened.applied]).toEqual([null, 30]);
+      // What was left of the others goes after the opening.
+      await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 100 });
+      expect(windowsOnDisk(machine)).toHaveLength(reopened.windows.length);
+    }
+  });
+
+  test('lets a digest under way read to its end before the keys go', async () => {
+    const { machine, index } = await thirty();
+    const whole = await machine.wait(index.digest(asIndex(0), asIndex(30)));
+    const digest = index.digest(asIndex(0), asIndex(30));
+    index.trimTo(asIndex(30));
+    expect(await machine.wait(index.maybeFlush())).toBe(true);
+    expect((await machine.wait(digest)).toString()).toBe(whole.toString());
+    await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 100 });
+    expect(windowsOnDisk(machine)).toHaveLength(kept);
+    await expect(index.digest(asIndex(0), asIndex(30))).rejects.toThrow('begins at entry');
+  });
+
+  test('is reset while the disk is being cleaned, and cleaned again after it', async () => {
+    for (let events = 0; events < 30; events += 1) {
+      const { machine, index } = await thirty();
+      index.trimTo(asIndex(30));
+      expect(await machine.wait(index.maybeFlush())).toBe(true);
+      await machine.events(events);
+      await machine.wait(index.reset());
+      applyTo(index, someBlocks);
+      await machine.wait(index.flush());
+      expect(await machine.wait(index.maybeFlush())).toBe(true);
+      await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 100 });
+      expect(windowsOnDisk(machine)).toHaveLength(kept);
+    }
+  });
+
+  test('is not hindered by a full disk: the windows go once there is space', async () => {
+    const { machine, index } = await thirty();
+    machine.disk.fail('index', 'full');
+    index.trimTo(asIndex(20));
+    await expect(machine.wait(index.maybeFlush())).rejects.toThrow('full');
+    await expectAbove(machine, index, someBlocks, 20);
+    expect(await machine.wait(index.maybeFlush())).toBe(false);
+    machine.disk.heal();
+    await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 1_001 });
+    expect(await machine.wait(index.maybeFlush())).toBe(true);
+    await machine.scheduler.run({ untilMs: machine.scheduler.nowMs + 100 });
+    expect(windowsOnDisk(machine)).toEqual([4, 5, 6, 7, 8, 9]);
+    await expectAbove(machine, index, someBlocks, 20);
+  });
+
+  test('a window ends before it would span more time, and once it holds so many bytes', async () => {
+    const machine = new Machine(1);
+    const spans = async (changes: Partial<TraceIndexOptions>): Promise<number[][]> => {
+      const index = await open({ machine, options: optionsOn(machine, { windowTraces: 1_000, ...changes }) });
+      applyTo(index, someBlocks, 9);
+      const { windows } = index;
+      machine.crash('process');
+      return windows.map(({ first, last, bytes, timeMs }) => [first, last, bytes ?? 0, timeMs ?? 0]);
+    };
+    expect(await spans({})).toEqual([[1, 9, 45, 9_000]]);
+    expect(await spans({ windowMs: 3_000 })).toEqual([
+      [1, 4, 10, 4_000],
+      [5, 8, 26, 8_000],
+      [9, 9, 9, 9_000],
+    ]);
+    expect(await spans({ windowBytes: 10 })).toEqual([
+      [1, 4, 10, 4_000],
+      [5, 6, 11, 6_000],
+      [7, 8, 15, 8_000],
+      [9, 9, 9, 9_000],
+    ]);
+  });
+
+  test('what windows weigh outlives a restart; of those that 0.1.0 wrote it is unknown until somebody has looked', async () => {
+    const { machine, index, options } = await thirty();
+    const expected = index.windows;
+    expect(expected[1]).toEqual({ first: 4, last: 6, bytes: 15, timeMs: 6_000 });
+    const reopen = (): Promise<TraceIndex> => {
+      machine.crash('process');
+      return open({ machine, options: { ...options, ...optionsOn(machine) } });
+    };
+    expect((await reopen()).windows).toEqual(expected);
+
+    const store = machine.disk.keyValue('index');
+    const weightKeys = machine.disk.entries('index').filter(([key]) => key.length === 6 && key[4] === 0);
+    expect(weightKeys).toHaveLength(10);
+    store.apply(
+      weightKeys.map(([key]) => ({ key: keyOf(key), value: undefined })),
+      true,
+    );
+    const old = await reopen();
+    expect(old.windows.map(({ bytes, timeMs }) => bytes ?? timeMs)).toEqual(Array(10).fill(null));
+    old.weigh(asIndex(4), { bytes: 15, timeMs: 6_000 });
+    expect(old.windows[1]).toEqual(expected[1]);
+    old.apply(asIndex(31), hashAt(31), [], weightAt(31));
+    await machine.wait(old.flush());
+    const weights = (await reopen()).windows.map(({ bytes }) => bytes);
+    expect(weights).toEqual([null, 15, ...Array<null>(8).fill(null), 31]);
   });
 });

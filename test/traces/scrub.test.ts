@@ -2,7 +2,15 @@
 import { expect, test } from 'vitest';
 import { bucketKey, decodeBucket, encodeBucket } from '../../src/store/index-records.ts';
 import { decodePostings, encodePostings } from '../../src/store/postings.ts';
-import { asIndex } from '../../src/raft/core/types.ts';
+import { asIndex, emptyLog, type Entry, type LogPosition } from '../../src/raft/core/types.ts';
+import { votersOnly } from '../../src/raft/core/configuration.ts';
+import { silentLogger } from '../../src/logger.ts';
+import type { BaseRecord } from '../../src/store/base-record.ts';
+import { DamagedEntryError } from '../../src/store/damaged.ts';
+import { positionOf } from '../../src/store/entry.ts';
+import { Scrub } from '../../src/traces/scrub.ts';
+import { Machine } from '../store/machine.ts';
+import { entryAfter } from '../store/support.ts';
 import { keyOf } from '../sim/platform/ordered-bytes.ts';
 import { type ClusterNode, scrubRestMs, StoreCluster } from './store-cluster.ts';
 
@@ -78,6 +86,48 @@ test('a block that the index does not find through a trace in it: the index is r
     expect.stringMatching(/^warn: the index is rebuilt from the log: entry \d+ is not found through a trace in it/),
   );
   for (const trace of traces) expect(await cluster.textsOf(victim, trace)).toEqual([`span of ${trace}`]);
+});
+
+test('what a trim took while it was read is no damage, and the scrub goes on behind it', async () => {
+  const machine = new Machine(1);
+  const entries: Entry[] = [];
+  const end = (): LogPosition => entries.map(positionOf).at(-1) ?? emptyLog;
+  while (entries.length < 12) entries.push(entryAfter(end(), { payload: new Uint8Array(0) }));
+  let base = 0;
+  const read: number[] = [];
+  const baseAt = (index: number): BaseRecord => ({
+    clusterId: 'c1',
+    position: entries.slice(0, index).map(positionOf).at(-1) ?? emptyLog,
+    timeMs: 0,
+    configuration: votersOnly([]),
+    formatLevel: 2,
+  });
+  const scrub = Scrub.start({
+    platform: machine.platform,
+    log: {
+      get base() {
+        return baseAt(base);
+      },
+    },
+    entries: {
+      readStored: async (index) => {
+        read.push(index);
+        if (index === 3) base = 8;
+        if (index <= base) throw new DamagedEntryError(index, 'it is missing');
+        return entries[index - 1] ?? null;
+      },
+    },
+    index: { finds: async () => true },
+    logger: silentLogger,
+    applied: () => asIndex(12),
+    isBusy: () => false,
+    bytesPerSecond: 1_000_000,
+    restMs: 1_000_000,
+  });
+  await machine.scheduler.run({ settled: () => scrub.status.lastPassMs !== null });
+  expect(read).toEqual([1, 2, 3, 9, 10, 11, 12]);
+  expect(scrub.status.findings).toBe(0);
+  scrub.stop();
 });
 
 /** The first trace in the index leads nowhere any more; every checksum fits. */

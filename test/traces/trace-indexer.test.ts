@@ -1,12 +1,13 @@
 /** The index of one node over its log, when what it stands on breaks. */
 import { describe, expect, test } from 'vitest';
+import { QuorateError } from '../../src/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { limits } from '../../src/limits.ts';
 import { walkExport } from '../../src/otlp/walk.ts';
 import { votersOnly } from '../../src/raft/core/configuration.ts';
-import { asReplicaId, emptyLog, type Entry } from '../../src/raft/core/types.ts';
+import { asIndex, asReplicaId, emptyLog, type Entry, type LogPosition } from '../../src/raft/core/types.ts';
 import { BlockBuilder } from '../../src/store/block-builder.ts';
-import { BlockLog } from '../../src/store/block-log.ts';
+import { BlockLog, NotInLogError } from '../../src/store/block-log.ts';
 import { positionOf } from '../../src/store/entry.ts';
 import { type Fingerprint, fingerprintOf } from '../../src/store/fingerprint.ts';
 import { TraceIndexer } from '../../src/traces/trace-indexer.ts';
@@ -84,5 +85,228 @@ describe('an index found damaged', () => {
     expect(indexer.rebuilding).toBe(true);
     await expect(machine.wait(indexer.lookup(traceOf(1)))).rejects.toMatchObject({ code: 'not-ready' });
     await machine.wait(indexer.close());
+  });
+});
+
+describe('a log that begins later', () => {
+  /** A log in memory whose base moves, and what a node says of its index. */
+  class Trimmed {
+    readonly machine = new Machine(1);
+    readonly entries: Entry[];
+    readonly told: string[] = [];
+    base: LogPosition = emptyLog;
+    /** Entries that this node never had. */
+    lacking: readonly [from: number, to: number] = [0, 0];
+
+    constructor(count: number) {
+      this.entries = blocks(this.machine, count);
+    }
+
+    at(index: number): LogPosition {
+      const entry = this.entries[index - 1];
+      return entry === undefined ? emptyLog : positionOf(entry);
+    }
+
+    async open(): Promise<TraceIndexer> {
+      const { machine } = this;
+      const baseOf = (): LogPosition => this.base;
+      const configuration = votersOnly([asReplicaId('n1#i1')]);
+      const indexer = await machine.wait(
+        TraceIndexer.open({
+          platform: machine.platform,
+          log: {
+            get base() {
+              return { clusterId: 'c1', position: baseOf(), timeMs: 0, configuration, formatLevel: 2 };
+            },
+            positionAt: async (index) => (index < this.base.index ? null : this.at(index)),
+            nameOf: async (index) => ({ hash: this.at(index).hash, by: this.at(index).term }),
+          },
+          entries: {
+            readRange: async (first, last) => {
+              await machine.platform.executor.nextTurn();
+              const [from, to] = this.lacking;
+              if (first <= this.base.index || (from <= first && first <= to))
+                throw new NotInLogError(`entry ${first} is trimmed`);
+              return this.entries.slice(first - 1, Math.min(last, first + 3));
+            },
+          },
+          logger: {
+            ...silentLogger,
+            warn: (_fields, sentence) => this.told.push(`warn: ${sentence}`),
+            error: (_fields, sentence) => this.told.push(`error: ${sentence}`),
+          },
+          incarnation: 'i1',
+          flushEntries: 4,
+          windowBytes: 1,
+          expiredWindows: 2,
+        }),
+      );
+      return indexer;
+    }
+
+    apply(indexer: TraceIndexer, to: number): void {
+      while (indexer.applied < to) {
+        const entry = this.entries[indexer.applied];
+        if (entry !== undefined) indexer.apply(entry);
+      }
+    }
+
+    /** What every trace leads to, above the base. */
+    async answers(indexer: TraceIndexer): Promise<number[]> {
+      const found = await this.machine.wait(Promise.all([1, 2, 3].map((trace) => indexer.lookup(traceOf(trace)))));
+      return found
+        .flat()
+        .filter((index) => index > this.base.index)
+        .sort((one, other) => one - other);
+    }
+
+    expected(to: number): number[] {
+      return Array.from({ length: to - this.base.index }, (_, at) => this.base.index + at + 1);
+    }
+
+    async ready(indexer: TraceIndexer): Promise<void> {
+      await this.machine.scheduler.run({ settled: () => !indexer.rebuilding });
+      expect(indexer.rebuilding).toBe(false);
+    }
+  }
+
+  test('than the index ends, after a crash in a trim: it begins there, and nobody is told of another log', async () => {
+    const log = new Trimmed(30);
+    const indexer = await log.open();
+    log.apply(indexer, 12);
+    await log.machine.wait(indexer.maybeFlush());
+    log.base = log.at(20);
+    log.machine.crash('power');
+    const again = await log.open();
+    expect([again.applied, again.rebuilding, log.told]).toEqual([20, false, []]);
+    log.apply(again, 30);
+    expect(await log.answers(again)).toEqual(log.expected(30));
+  });
+
+  test('than an index that was never flushed: it begins there, too', async () => {
+    const log = new Trimmed(30);
+    log.base = log.at(20);
+    const indexer = await log.open();
+    expect([indexer.applied, log.told]).toEqual([20, []]);
+    log.apply(indexer, 30);
+    expect(await log.answers(indexer)).toEqual(log.expected(30));
+  });
+
+  test('than it did when windows of the index went: those that are lacking are made again', async () => {
+    const log = new Trimmed(30);
+    const indexer = await log.open();
+    log.apply(indexer, 30);
+    await log.machine.wait(indexer.maybeFlush());
+    log.base = log.at(20);
+    indexer.trimTo(log.base.index);
+    await log.machine.wait(indexer.maybeFlush());
+    expect(indexer.windows[0]?.first).toBe(19);
+    log.machine.crash('power');
+    // Damage brought an older base record back.
+    log.base = log.at(10);
+    const again = await log.open();
+    expect(log.told).toEqual([
+      'warn: the index is rebuilt from the log: it begins with entry 19, the log with entry 11',
+    ]);
+    log.apply(again, 30);
+    expect(await log.answers(again)).toEqual(log.expected(30));
+  });
+
+  test('a trim is no reason to make anything again, and the index loses what the log lost', async () => {
+    const log = new Trimmed(30);
+    const indexer = await log.open();
+    log.apply(indexer, 30);
+    log.base = log.at(20);
+    indexer.trimTo(log.base.index);
+    await log.machine.wait(indexer.maybeFlush());
+    expect(indexer.rebuilding).toBe(false);
+    expect(await log.answers(indexer)).toEqual(log.expected(30));
+    await log.machine.wait(indexer.maybeFlush());
+    expect(indexer.windows[0]?.first).toBe(19);
+    expect(await log.answers(indexer)).toEqual(log.expected(30));
+    await expect(indexer.digest(asIndex(5), asIndex(30))).rejects.toMatchObject({ code: 'not-ready' });
+    expect((await log.machine.wait(indexer.digest(asIndex(20), asIndex(30)))).count).toBe(10);
+    expect(log.told).toEqual([]);
+  });
+
+  test.each(['nothing', 'a flush', 'a lookup', 'a rebuild', 'a rebuild with entries to come'])(
+    'a base installed past what was applied, during %s: not ready until all above it is found',
+    async (meanwhile) => {
+      for (let events = 0; events < 40; events += 3) {
+        const log = new Trimmed(40);
+        const indexer = await log.open();
+        log.apply(indexer, 12);
+        if (meanwhile === 'a flush') void indexer.maybeFlush();
+        const lookup = meanwhile === 'a lookup' ? indexer.lookup(traceOf(1)).catch((error: unknown) => error) : null;
+        if (meanwhile.startsWith('a rebuild')) {
+          await log.machine.wait(indexer.maybeFlush());
+          damage(log.machine);
+          await expect(log.machine.wait(indexer.lookup(traceOf(1)))).rejects.toMatchObject({ code: 'not-ready' });
+          if (meanwhile.endsWith('to come')) log.apply(indexer, 15);
+        }
+        const told = log.told.length;
+        await log.machine.events(events);
+        log.base = log.at(25);
+        indexer.installBase(log.base);
+        expect([indexer.rebuilding, indexer.applied, indexer.windows]).toEqual([true, 25, []]);
+        await expect(indexer.lookup(traceOf(2))).rejects.toMatchObject({ code: 'not-ready' });
+        await expect(indexer.digest(asIndex(25), asIndex(25))).rejects.toMatchObject({ code: 'not-ready' });
+        log.apply(indexer, 33);
+        if (lookup !== null) {
+          const answer = await log.machine.wait(lookup);
+          expect(Array.isArray(answer) || (answer instanceof QuorateError && answer.code === 'not-ready')).toBe(true);
+        }
+        await log.ready(indexer);
+        expect(log.told.slice(told)).toEqual([]);
+        expect(await log.answers(indexer)).toEqual(log.expected(33));
+        log.apply(indexer, 40);
+        expect(await log.answers(indexer)).toEqual(log.expected(40));
+        await log.machine.wait(indexer.close());
+        const again = await log.open();
+        expect([again.applied, await log.answers(again)]).toEqual([40, log.expected(40)]);
+      }
+    },
+  );
+
+  test('a base that the log itself does not know yet counts', async () => {
+    const log = new Trimmed(40);
+    const indexer = await log.open();
+    log.apply(indexer, 12);
+    log.lacking = [13, 25];
+    indexer.installBase(log.at(25));
+    await log.ready(indexer);
+    expect(log.told).toEqual([]);
+    log.base = log.at(25);
+    log.apply(indexer, 33);
+    expect(await log.answers(indexer)).toEqual(log.expected(33));
+  });
+
+  test('a base at or below what was applied is a trim', async () => {
+    const log = new Trimmed(30);
+    const indexer = await log.open();
+    log.apply(indexer, 30);
+    log.base = log.at(20);
+    indexer.installBase(log.base);
+    expect([indexer.rebuilding, indexer.applied]).toEqual([false, 30]);
+    expect(await log.answers(indexer)).toEqual(log.expected(30));
+  });
+
+  test('a digest under way while the index begins anew is none, and no reason to make the index once more', async () => {
+    for (let events = 0; events < 80; events += 1) {
+      const log = new Trimmed(30);
+      const indexer = await log.open();
+      log.apply(indexer, 20);
+      await log.machine.wait(indexer.maybeFlush());
+      const digest = indexer.digest(asIndex(0), asIndex(20)).then(
+        ({ count }) => count,
+        (error: unknown) => (error instanceof QuorateError ? error.code : error),
+      );
+      await log.machine.events(events);
+      log.base = log.at(25);
+      indexer.installBase(log.base);
+      expect([20, 'not-ready']).toContain(await log.machine.wait(digest));
+      await log.ready(indexer);
+      expect(log.told).toEqual([]);
+    }
   });
 });

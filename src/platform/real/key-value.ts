@@ -21,17 +21,18 @@ export interface LevelOptions {
 /** Bytes an iterator fetches per trip to the thread pool. */
 const iteratorBytes = 256 * 1024;
 
-type Store = Level<Uint8Array, Uint8Array>;
+/** The types of `level` leave out what its store in browsers does not have. */
+type Store = Level<Uint8Array, Uint8Array> & { compactRange(start: Uint8Array, end: Uint8Array): Promise<void> };
 
 export async function openLevel(path: string, options: LevelOptions): Promise<KeyValue> {
   // Before there is a handle: that opens itself in the next turn.
   await refuseHeadless(path, options.dataDir);
-  const store: Store = new Level<Uint8Array, Uint8Array>(path, {
+  const store = new Level<Uint8Array, Uint8Array>(path, {
     keyEncoding: 'view',
     valueEncoding: 'view',
     compression: options.compression,
     writeBufferSize: options.writeBufferBytes,
-  });
+  }) as Store;
   try {
     await store.open();
   } catch (error) {
@@ -96,6 +97,10 @@ class LevelKeyValue implements KeyValue {
 
   keys(options: KeyValueRange): Promise<Uint8Array[]> {
     return this.#guard(async () => (await this.#store.keys(iteratorOptions(options)).all()).map((key) => plain(key)));
+  }
+
+  compact(range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Promise<void> {
+    return this.#guard(() => this.#store.compactRange(range.gte, range.lt));
   }
 
   close(): Promise<void> {

@@ -97,6 +97,16 @@ export interface Configuration {
   readonly addresses: Readonly<Record<NodeId, string>>;
 }
 
+/** What stands before the first entry: everything as of `position`, nothing newer (protocol E1). */
+export interface LogBase {
+  /** The last entry that is no longer in the log. */
+  readonly position: LogPosition;
+  /** Its entry time. */
+  readonly timeMs: number;
+  readonly configuration: Configuration;
+  readonly formatLevel: number;
+}
+
 /** A configuration and the index of the entry that made it; that of the base, or 0, for the first one. */
 export interface ConfigurationAt {
   readonly index: LogIndex;

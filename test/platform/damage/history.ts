@@ -33,6 +33,7 @@ export function recorded(keyValue: KeyValue, history: (readonly Write[])[]): Key
     getMany: (keys) => keyValue.getMany(keys),
     range: (options) => keyValue.range(options),
     keys: (options) => keyValue.keys(options),
+    compact: (range) => keyValue.compact(range),
     close: () => keyValue.close(),
     batch: (operations, options) => {
       history.push(operations.map(writeOf));

@@ -393,6 +393,23 @@ describe('a failing disk', () => {
     expect(await outcomes(40, story)).toEqual(['a=1', 'a=1 b=1']);
   });
 
+  it('fails a compaction, or the batch after it', async () => {
+    const story = async (machine: Machine): Promise<string> => {
+      const store = await machine.disk.openKeyValue('store');
+      await store.batch([put('a', '1')], { sync: true });
+      await store.compact({ gte: bytes('a'), lt: bytes('b') });
+      machine.state.fail('store', 'io');
+      const compacted = await store.compact({ gte: bytes('a'), lt: bytes('b') }).then(
+        () => 'resolved',
+        () => 'rejected',
+      );
+      machine.state.heal();
+      await expectRejection(store.batch([put('b', '1')], { sync: true }), { code: 'io' });
+      return `${compacted}, ${machine.look()}`;
+    };
+    expect(await outcomes(20, story)).toEqual(['rejected, a=1', 'resolved, a=1']);
+  });
+
   it('says when it is full', async () => {
     const story = async (machine: Machine): Promise<string> => {
       const store = await machine.disk.openKeyValue('store');

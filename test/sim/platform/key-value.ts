@@ -68,6 +68,18 @@ export class SimKeyValue implements KeyValue {
     });
   }
 
+  /** What it rewrites is what was there. A failure is that of the handle; LevelDB tells it here or at the next batch. */
+  async compact(_range: { readonly gte: Uint8Array; readonly lt: Uint8Array }): Promise<void> {
+    this.#io.boundary(`before a compaction of ${this.#name}`);
+    if (!this.#open) throw closedError();
+    await this.#io.after('syncMs', () => {
+      const failure = this.#failure ?? this.#io.writeFailure(this.#name);
+      if (failure === null) return;
+      this.#failure = failure;
+      if (this.#io.random.chance(0.5)) throw failure;
+    });
+  }
+
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
