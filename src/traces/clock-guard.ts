@@ -18,7 +18,6 @@ import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
 import { halvesOf } from '../raft/core/configuration.ts';
-import { majority } from '../raft/core/quorum.ts';
 import type { Configuration, ReplicaId } from '../raft/core/types.ts';
 
 /** What a wall clock showed, at a monotonic time of this node. */
@@ -59,10 +58,10 @@ export interface MedianBounds {
 
 /** Between what the median of `votersCount` clocks lies, when these are known and the others may show anything; null: anywhere. */
 export function medianBounds(heard: readonly number[], votersCount: number): MedianBounds | null {
-  if (heard.length < majority(votersCount)) return null;
   const clocks = heard.toSorted((left, right) => left - right);
   const unheard = votersCount - heard.length;
-  // Of an even number there are two in the middle, and the median is between them.
+  // Of an even number there are two in the middle, and the median is between them. Without a majority the least of them may be
+  // an unheard one, whatever it shows.
   const lower = clocks[Math.ceil(votersCount / 2) - 1 - unheard];
   const upper = clocks[Math.floor(votersCount / 2)];
   return lower === undefined || upper === undefined ? null : { lower, upper };

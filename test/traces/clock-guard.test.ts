@@ -172,9 +172,10 @@ describe('the time that age goes by', () => {
     expect(stage.look()).toBe(stage.trueMs);
     stage.hear(n2, -5 * second);
     stage.hear(n3, -9 * second);
-    // What is at stake is a few seconds: it does not go back for them.
     stage.monotonicMs += 30 * second;
     expect(stage.look()).toBe(stage.trueMs - 5 * second);
+    stage.offMs = -50 * second;
+    expect(stage.look()).toBe(stage.trueMs - 50 * second);
   });
 
   test('of five, two jumped and two down: nothing expires by the wrong clock', () => {
