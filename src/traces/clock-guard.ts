@@ -161,7 +161,7 @@ export class ClockGuard {
     const { logger } = this.#options;
     // Its figures change with every look.
     if (alarm !== null && this.#alarm === null) logger.error({}, alarm);
-    if (alarm === null && this.#alarm !== null) logger.info({}, 'the clocks of the voters agree again');
+    if (alarm === null && this.#alarm !== null) logger.info({}, 'the clock alarm is over');
     this.#alarm = alarm;
   }
 
