@@ -4,7 +4,7 @@
  * the default (src/settings.ts).
  */
 import { resolve } from 'node:path';
-import { type ClientLimits, limits, settableLimits } from './limits.ts';
+import { type ClientLimits, limits, type RetentionLimits, settableLimits } from './limits.ts';
 import { isNodeId } from './raft/core/types.ts';
 import { type Address, addressIn, formatAddress } from './platform/pipe.ts';
 import { assertParsed, ConfigError, environmentName, readSettings, Refusal } from './settings.ts';
@@ -30,6 +30,7 @@ export interface NodeConfig {
   /** Where other nodes connect to. */
   readonly peer: Address;
   readonly logLevel: LogLevel;
+  readonly retention: RetentionLimits;
   readonly limits: ClientLimits;
 }
 
@@ -38,6 +39,7 @@ export type LogLevel = (typeof logLevels)[number];
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
+const dayMs = 86_400_000;
 
 /** One of the settable limits, a number or a size; its flag is `limitFlag(name)`. */
 function countLimit(name: keyof ClientLimits, range: Range, description: string) {
@@ -96,6 +98,19 @@ export const nodeSettings = {
     description: 'Where this node listens for the others, when that differs from what they call it.',
     parse: parseAddress,
     default: '<its address in --cluster>',
+  },
+  retention: {
+    placeholder: 'AGE',
+    description:
+      'How long spans are kept, for example 7d, 36h, 90m or 45s. The leader goes by its own: give all nodes the same.',
+    parse: parseAge,
+    default: '<for ever>',
+  },
+  'retention-bytes': {
+    placeholder: 'BYTES',
+    description: 'How many bytes of the log each node keeps, for example 50GB, 500MB or 2GiB. Give all nodes the same.',
+    parse: parseBytes,
+    default: '<no limit>',
   },
   'log-level': {
     placeholder: logLevels.join('|'),
@@ -356,6 +371,7 @@ export function readNodeConfig(sources: SettingSources): { config: NodeConfig; w
     grpc,
     peer,
     logLevel,
+    retention: { ageMs: values.retention ?? null, bytes: values['retention-bytes'] ?? null },
     limits: limitsOf(values),
   };
   return { config, warnings };
@@ -501,6 +517,58 @@ function parseSize(text: string, { least, most }: Range): number | Refusal {
 function formatSize(bytes: number): string {
   if (bytes % MiB === 0) return `${bytes / MiB}MiB`;
   return bytes % KiB === 0 ? `${bytes / KiB}KiB` : `${bytes}B`;
+}
+
+const ageUnits = [
+  ['d', dayMs],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1_000],
+] as const;
+const ageMsMax = 36_500 * dayMs;
+
+/** Milliseconds, of text with a unit: `7d`, `36h`, `90m`, `45s`. */
+function parseAge(text: string): number | Refusal {
+  const [, digits = '', unit] = /^(\d{1,10})([dhms])$/.exec(text) ?? [];
+  const ageMs = Number(digits) * (ageUnits.find(([name]) => name === unit)?.[1] ?? 0);
+  return ageMs > 0 && ageMs <= ageMsMax
+    ? ageMs
+    : new Refusal('is not an age from 1s to 36500d, for example 7d, 36h, 90m or 45s');
+}
+
+/** The inverse of `parseAge`, in the largest unit that leaves no rest. */
+export const formatAge = (ageMs: number): string => inUnits(ageMs, ageUnits);
+
+const byteUnits = [
+  ['TB', 1e12],
+  ['TiB', 1024 ** 4],
+  ['GB', 1e9],
+  ['GiB', 1024 ** 3],
+  ['MB', 1e6],
+  ['MiB', MiB],
+  ['KB', 1e3],
+  ['KiB', KiB],
+  ['B', 1],
+] as const;
+const keptBytesMin = 1e6;
+const keptBytesMax = 1e15;
+
+/** Bytes, with or without a unit, as disks are sold or as memory is: `50GB`, `500MB`, `2GiB`, `1000000`. */
+function parseBytes(text: string): number | Refusal {
+  const [, digits = '', unit = ''] = /^(\d{1,15})([KMGT]i?B|B)?$/.exec(text) ?? [];
+  const name = unit === '' ? 'B' : unit;
+  const bytes = digits === '' ? 0 : Number(digits) * (byteUnits.find(([other]) => other === name)?.[1] ?? 0);
+  return bytes >= keptBytesMin && bytes <= keptBytesMax
+    ? bytes
+    : new Refusal('is not a number of bytes from 1MB to 1000TB, for example 50GB, 500MB or 2GiB');
+}
+
+/** The inverse of `parseBytes`, in the largest unit that leaves no rest. */
+export const formatBytes = (bytes: number): string => inUnits(bytes, byteUnits);
+
+function inUnits(value: number, units: readonly (readonly [name: string, size: number])[]): string {
+  const [name, size] = units.find(([, unit]) => value % unit === 0) ?? ['', 1];
+  return `${value / size}${name}`;
 }
 
 function parseAddress(text: string): Address | Refusal {

@@ -142,6 +142,13 @@ export const limits = {
   reliefEveryMs: 60_000,
   reliefRetryMs: 5_000,
 
+  /** Entries get the leader's time, at most so far from the voters' median; beyond that nothing expires by age (protocol E3). */
+  clockToleranceMs: 60_000,
+  /** What a voter said of its clock counts for this long. */
+  clockReportMs: 60_000,
+  /** Seconds of log time that may expire in a second. */
+  expiryPaceMax: 10,
+
   /** Bytes queued towards one peer, per connection. */
   controlQueueBytesMax: 4 * MiB,
   bulkQueueBytesMax: 48 * MiB,
@@ -210,6 +217,12 @@ export const settableLimits = [
   'scrubBytesPerSecond',
 ] as const satisfies readonly (keyof Limits)[];
 export type ClientLimits = Pick<Limits, (typeof settableLimits)[number]>;
+
+/** What is kept: what is older, or beyond so many bytes of entries, expires. null: no limit. */
+export interface RetentionLimits {
+  readonly ageMs: number | null;
+  readonly bytes: number | null;
+}
 
 function assertOrdered(ok: boolean, sentence: string): void {
   if (!ok) throw new Error(`limits: ${sentence}`);

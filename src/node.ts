@@ -99,6 +99,7 @@ async function startOn(
     members: new Map([...config.cluster].map(([id, address]) => [asNodeId(id), formatAddress(address)])),
     logger,
     limits: config.limits,
+    retention: config.retention,
     signal,
     fatal: fail,
   }).catch((error: unknown) => {

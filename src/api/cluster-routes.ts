@@ -19,7 +19,8 @@ export async function clusterRoutes(server: FastifyInstance, { store, clock }: A
   const loopDelay = new LoopDelay().roll(clock);
   server.addHook('onClose', async () => loopDelay.close());
   server.get('/api/v1/cluster', async () => {
-    const { id, clusterId, formatLevel, ready, waiting, replica, members, applicants, lastHandOver } = store.status;
+    const { id, clusterId, formatLevel, ready, waiting, replica, members, applicants, ...status } = store.status;
+    const { lastHandOver, retention, clockAlarm } = status;
     const { disk, logWrites, queues } = store.health;
     const at = replica?.configuration;
     return {
@@ -58,6 +59,9 @@ export async function clusterRoutes(server: FastifyInstance, { store, clock }: A
         term: lastHandOver.term,
         atMs: Math.round(clock.nowMs() - (clock.monotonicMs() - lastHandOver.atMs)),
       },
+      /** What expires by this node's settings, and what has. */
+      retention,
+      clockAlarm,
     };
   });
 

@@ -1,4 +1,4 @@
-/** What `/metrics` says of the disk, the queues and the lead (protocol A5, F4, G3). */
+/** What `/metrics` says of the disk, the queues, the lead and retention (protocol A5, E3, F4, G3). */
 import { Counter, Gauge } from 'prom-client';
 import { spaceLevels } from '../platform/disk-space.ts';
 import { handOverReasons } from '../transport/transport.ts';
@@ -53,6 +53,21 @@ export function registerHealthMetrics({ store, meters, clock }: ApiOptions): voi
   gauge('quorate_exports_queued', 'Exports that wait for a block.', () => store.health.queues.exports);
   gauge('quorate_blocks_in_flight', 'Blocks of this node proposed and not settled.', () => store.health.queues.blocks);
   gauge('quorate_log_staged_bytes', 'Bytes of entries that wait for the disk.', () => store.health.queues.logBytes);
+  gauge('quorate_retention_age_seconds', 'Entries of this age expire; 0: none by age.', () => {
+    return (store.status.retention.ageMs ?? 0) / 1_000;
+  });
+  gauge('quorate_retention_bytes', 'Entries beyond so many bytes expire; 0: none by bytes.', () => {
+    return store.status.retention.bytes ?? 0;
+  });
+  gauge('quorate_log_trimmed_index', 'The last entry that has expired.', () => store.status.retention.trimmedTo);
+  gauge('quorate_log_trimmed_timestamp_seconds', 'The time of that entry; 0: none has expired.', () => {
+    return (store.status.retention.trimmedToMs ?? 0) / 1_000;
+  });
+  gauge(
+    'quorate_clock_alarm',
+    '1 while the clock of this node cannot be relied on, or others cannot bear it out.',
+    () => (store.status.clockAlarm === null ? 0 : 1),
+  );
   const member = (name: string, help: string, read: (one: MemberStatus) => number | null): void => {
     new Gauge({
       name,

@@ -1,6 +1,7 @@
 /**
  * `GET /api/v1/traces/:traceId`: one trace, linearizable unless the client settles for less. What one answer may hold is
- * bounded: a larger trace comes in pages, and each but the last says where the next one is (protocol D4).
+ * bounded: a larger trace comes in pages, and each but the last says where the next one is (protocol D4). Where blocks of it
+ * have expired the answer says so (protocol D3).
  */
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
@@ -25,7 +26,7 @@ export async function traceRoutes(
     const traceId = parseTraceId(request.params.traceId);
     const consistency = parseConsistency(request.query.consistency);
     const after = parseAfter(request.query.after);
-    const { trace, applied, next, release } = await store.read(traceId, consistency, { after });
+    const { trace, applied, next, expired, release } = await store.read(traceId, consistency, { after });
     // Held until the answer is sent, or its client is gone; one that takes nothing must not hold it for ever.
     if (reply.raw.closed) release();
     reply.raw.once('close', release).setTimeout(limits.answerStallMs);
@@ -40,8 +41,10 @@ export async function traceRoutes(
     if (next !== null) {
       const asked = request.query.consistency === undefined ? '' : `&consistency=${consistency}`;
       const path = `/api/v1/traces/${request.params.traceId}?after=${next}${asked}`;
-      void reply.headers({ 'quorate-partial': 'page', link: `<${path}>; rel="next"` });
+      void reply.header('link', `<${path}>; rel="next"`);
     }
+    const partial = [...(next === null ? [] : ['page']), ...(expired ? ['expired'] : [])];
+    if (partial.length > 0) void reply.header('quorate-partial', partial.join(', '));
     void reply.type(wantsJson ? 'application/json' : protobuf);
     // A stream that fails half way destroys the connection: what was cut never looks whole.
     return typeof body === 'string' || body instanceof Uint8Array

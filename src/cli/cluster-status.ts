@@ -4,10 +4,11 @@ import { clientSettings, readClientSettings } from '../config.ts';
 import { flagsOf, optionsOf } from './command.ts';
 import { fetchJson } from './fetch-json.ts';
 import { type NodeHealth, renderHealth } from './node-health.ts';
+import { type NodeRetention, renderRetention } from './retention-status.ts';
 import { formatTable } from './table.ts';
 
 /** The answer of `GET /api/v1/cluster` as far as this command shows it; null is not known to that node. */
-interface ClusterStatus extends NodeHealth {
+interface ClusterStatus extends NodeHealth, NodeRetention {
   readonly mode: string;
   readonly id: string;
   readonly role: string;
@@ -128,5 +129,7 @@ function renderStatus(status: ClusterStatus, told: ReadonlyMap<string, ClusterSt
       ? ''
       : `\n\nlast hand-over: ${last.from} to ${last.to}, ${new Date(last.atMs).toISOString()} (${last.why})`;
   const health = renderHealth(status.members, told);
-  return `${head}, ${view}${joint}\n\n${table}\n\n${health}${versionsText(status.members)}${handOver}${waiting.join('')}`;
+  const kept = renderRetention(status.id, told);
+  const below = `${versionsText(status.members)}${kept}${handOver}${waiting.join('')}`;
+  return `${head}, ${view}${joint}\n\n${table}\n\n${health}${below}`;
 }

@@ -1,6 +1,7 @@
 /**
  * A whole trace from a node, however many pages it comes in: they are joined as the node joins what it stores, so a span
- * sent twice that stands on two pages appears once. Nothing is given unless all pages came.
+ * sent twice that stands on two pages appears once. Nothing is given unless all pages came. What expired before they were
+ * asked for, or between them, is not in it: then it says so.
  */
 import { mergeTrace } from '../otlp/trace-merge.ts';
 import { WireError } from '../otlp/wire.ts';
@@ -9,7 +10,14 @@ import { fetchAnswer } from './fetch-json.ts';
 
 const protobuf = 'application/x-protobuf';
 
-/** TracesData bytes of the trace. Throws CommandError; `notFound` is the sentence for a trace that is not known. */
+export interface FetchedTrace {
+  /** TracesData bytes. */
+  readonly trace: Uint8Array;
+  /** A part of it has expired; this is what is left. */
+  readonly expired: boolean;
+}
+
+/** Throws CommandError; `notFound` is the sentence for a trace that is not known. */
 export async function fetchTrace(
   url: string,
   {
@@ -17,7 +25,8 @@ export async function fetchTrace(
     consistency,
     notFound,
   }: { readonly traceId: string; readonly consistency: string; readonly notFound: string },
-): Promise<Uint8Array> {
+): Promise<FetchedTrace> {
+  let expired = false;
   const pages: Uint8Array[] = [];
   const asked = new Set<string>();
   let path: string | null = `/api/v1/traces/${traceId}?consistency=${consistency}`;
@@ -27,7 +36,9 @@ export async function fetchTrace(
     if (headers.get('content-type')?.startsWith(protobuf) !== true) throw notATrace(url);
     pages.push(body);
     path = nextPage(headers);
-    if (path === null ? headers.get('quorate-partial') === 'page' : asked.has(path)) {
+    const partial = headers.get('quorate-partial')?.split(/\s*,\s*/) ?? [];
+    expired ||= partial.includes('expired');
+    if (path === null ? partial.includes('page') : asked.has(path)) {
       throw new CommandError(
         `${url} gave page ${pages.length} of the trace and not where the next one is: ask another node.`,
       );
@@ -36,7 +47,7 @@ export async function fetchTrace(
   try {
     const trace = mergeTrace(pages, Buffer.from(traceId, 'hex'));
     if (trace.length === 0) throw new CommandError(notFound);
-    return trace;
+    return { trace, expired };
   } catch (error) {
     if (error instanceof WireError) throw notATrace(url);
     throw error;

@@ -12,6 +12,7 @@ import { renderTrace } from './trace-tree.ts';
 /** The settings this command takes, as flags or from the environment. */
 const names = ['url', 'consistency', 'format'] as const;
 const widthWithoutTerminal = 120;
+const expiredSentence = 'A part of this trace has expired: these are the spans that are left.';
 
 export const traceGet: CommandModule = {
   command: 'get <trace-id>',
@@ -27,18 +28,21 @@ export const traceGet: CommandModule = {
     if (!/^[0-9a-f]{32}$/.test(traceId)) {
       throw new CommandError(`${JSON.stringify(argv['trace-id'])} is not a trace id: 32 hex digits.`);
     }
-    const trace = await fetchTrace(url, {
+    const { trace, expired } = await fetchTrace(url, {
       traceId,
       consistency,
       notFound: `${url} knows no trace ${traceId}${consistency === 'stale' ? ' yet: ask without --consistency stale' : ''}.`,
     });
     if (format === 'json') {
       await printAll(encodingJson(trace));
+      // Beside what programs read.
+      if (expired) process.stderr.write(`${expiredSentence}\n`);
       return;
     }
     const colour = wantsColour(process.stdout);
     const width = process.stdout.columns ?? widthWithoutTerminal;
     process.stdout.write(`${renderTrace(readTraceJson(tracesToJson(trace)), { width, colour })}\n`);
+    if (expired) process.stdout.write(`\n${expiredSentence}\n`);
   },
 };
 

@@ -48,6 +48,12 @@ export class NotInLogError extends Error {
   override readonly name = 'NotInLogError';
 }
 
+/** The log as it was for one reader: entries above `base` can be read until `release`, which harms nothing when called twice. */
+export interface Pin {
+  readonly base: LogIndex;
+  release(): void;
+}
+
 interface Options {
   readonly keyValue: KeyValue;
   /** What the hard state beside the log says of it: committed entries inside are then kept as holes (docs/io-ordering.md). */
@@ -362,6 +368,11 @@ export class BlockLog {
       entries.push(entry);
     }
     return entries;
+  }
+
+  /** Keeps the log as it is now for a reader (protocol D3). Nothing is ever removed from its beginning yet, so nothing is held. */
+  pin(): Pin {
+    return { base: this.#base?.position.index ?? emptyLog.index, release: () => undefined };
   }
 
   /** The entry at `index`. Rejects with `NotInLogError` or `DamagedEntryError`. */

@@ -4,16 +4,21 @@
  *
  * What one answer may take is bounded (protocol D4): blocks are visited in the order of the log, and where the budget ends
  * before they do, the answer is a page that names its last block; the next page goes on behind it. A block is never cut.
+ *
+ * Where the log begins is decided once, at the start (protocol D3): blocks at or below that have expired, and the page says
+ * so; those above can be read to the end. Only a base that came from elsewhere can take them away: then it begins again.
  */
+import { QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { mergingTrace } from '../otlp/trace-merge.ts';
 import { WireError } from '../otlp/wire.ts';
+import type { Clock } from '../platform/clock.ts';
 import type { Codec } from '../platform/codec.ts';
 import type { Executor } from '../platform/executor.ts';
 import type { Entry, LogIndex } from '../raft/core/types.ts';
 import { BlockReader } from '../store/block-reader.ts';
-import type { BlockLog } from '../store/block-log.ts';
-import { DamagedError } from '../store/damaged.ts';
+import { type BlockLog, NotInLogError } from '../store/block-log.ts';
+import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
 import { type Fingerprint, fingerprintOf } from '../store/fingerprint.ts';
 import type { LargeLookups } from './large-lookups.ts';
 import type { TraceIndexer } from './trace-indexer.ts';
@@ -26,8 +31,9 @@ export interface LookupBudget {
 }
 
 export interface LookupOptions {
-  readonly log: Pick<BlockLog, 'read'>;
+  readonly log: Pick<BlockLog, 'read' | 'pin'>;
   readonly index: Pick<TraceIndexer, 'lookup'>;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly codec: Codec;
   readonly executor: Executor;
   readonly large: LargeLookups;
@@ -38,7 +44,7 @@ export interface LookupRequest {
   readonly traceId: Uint8Array;
   /** The last block of the page before; null for the first page. */
   readonly after: LogIndex | null;
-  /** A lookup that waits for its turn gives up at this monotonic time. */
+  /** A lookup that waits for its turn, or begins again, gives up at this monotonic time. */
   readonly untilMs: number;
 }
 
@@ -47,6 +53,8 @@ export interface TracePage {
   readonly trace: Uint8Array | null;
   /** The last block of this page when more follow, else null. */
   readonly next: LogIndex | null;
+  /** Blocks behind `after` that held spans of the trace, or of another with its fingerprint, have expired. */
+  readonly expired: boolean;
   /** To be called once `trace` is no longer held: a large one takes the place of others. */
   readonly release: () => void;
 }
@@ -62,11 +70,40 @@ const batchBytesMax = 2 * 1024 * 1024;
  * and others were, up to the deadline.
  */
 export async function lookUpTrace(request: LookupRequest, options: LookupOptions): Promise<TracePage> {
+  const { log, clock } = options;
+  let pin = log.pin();
+  try {
+    for (;;) {
+      try {
+        return await lookUpAbove(pin.base, request, options);
+      } catch (error) {
+        const renewed = log.pin();
+        const { base } = pin;
+        pin.release();
+        pin = renewed;
+        if (!isTrimmed(error, base, renewed.base)) throw error;
+        if (clock.monotonicMs() >= request.untilMs)
+          throw new QuorateError('unavailable', 'blocks of the trace expired while it was read: ask again');
+      }
+    }
+  } finally {
+    pin.release();
+  }
+}
+
+/** A block cannot be read because it is no longer in the log, which began at `before` and begins at `base` now. */
+function isTrimmed(error: unknown, before: LogIndex, base: LogIndex): boolean {
+  if (error instanceof DamagedEntryError) return error.index > before && error.index <= base;
+  return error instanceof NotInLogError && base > before;
+}
+
+async function lookUpAbove(base: LogIndex, request: LookupRequest, options: LookupOptions): Promise<TracePage> {
   const fingerprint = fingerprintOf(request.traceId);
-  const blocks = await options.index.lookup(fingerprint);
   const { after } = request;
-  const rest = after === null ? blocks : blocks.filter((block) => block > after);
-  return new Lookup({ request, options, fingerprint, blocks: rest }).page();
+  const wanted = (await options.index.lookup(fingerprint)).filter((block) => block > (after ?? 0));
+  const blocks = wanted.filter((block) => block > base);
+  const expired = blocks.length < wanted.length;
+  return { ...(await new Lookup({ request, options, fingerprint, blocks }).page()), expired };
 }
 
 interface LookupParts {
@@ -90,7 +127,7 @@ class Lookup {
     this.#parts = parts;
   }
 
-  async page(): Promise<TracePage> {
+  async page(): Promise<Omit<TracePage, 'expired'>> {
     try {
       let trace: Uint8Array | null = null;
       while (trace === null) trace = await this.#run(this.#opening(await this.#readBatch()));

@@ -6,7 +6,8 @@ import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
 import { otherClusterSentence, saysRecoveredWithout } from '../raft/core/cluster-epoch.ts';
 import { majority } from '../raft/core/quorum.ts';
-import { asTerm, type BootId, type NodeId, type ReplicaId, type Term } from '../raft/core/types.ts';
+import { asTerm, type BootId, type NodeId, nodeIdOf, type ReplicaId, type Term } from '../raft/core/types.ts';
+import type { ClockReading } from './clock-guard.ts';
 import type { HandOverReason, Hello, PeerMessage } from '../transport/transport.ts';
 
 export type Report = PeerMessage & { readonly kind: 'report' };
@@ -51,6 +52,8 @@ export class Peers {
   readonly #counters = new Map<ReplicaId, { readonly boot: BootId; readonly counter: number }>();
   /** Hand-overs that peers told of, by term: a term ends with one at most. The newest few. */
   readonly #handOvers = new Map<Term, HandOver>();
+  /** The last that each node told of its wall clock, also where it is gone since. */
+  readonly #clocks = new Map<NodeId, ClockReading & { readonly replica: ReplicaId }>();
   /** Peers that will not talk to this node. */
   readonly #refusals = new Map<NodeId, { readonly sentence: string; readonly atMs: number }>();
 
@@ -119,6 +122,18 @@ export class Peers {
     if (peer !== undefined) peer.report = report;
     this.#noteCounter(hello, report.hardStateCounter);
     this.#noteHandOver(hello.node, report);
+    this.#noteClock(hello, report);
+  }
+
+  #noteClock({ node, replica }: Hello, { clockMs }: Report): void {
+    if (clockMs === null) return;
+    this.#clocks.set(node, { replica, wallMs: clockMs, monotonicMs: this.#options.clock.monotonicMs() });
+  }
+
+  /** The last that a replica told of its wall clock, with the monotonic time here at which that came. */
+  clockOf(replica: ReplicaId): ClockReading | null {
+    const told = this.#clocks.get(nodeIdOf(replica));
+    return told?.replica === replica ? told : null;
   }
 
   #noteHandOver(from: NodeId, { handOver }: Report): void {

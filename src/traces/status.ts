@@ -1,4 +1,5 @@
 /** The cluster as one node sees it, for status pages and operators. */
+import type { RetentionLimits } from '../limits.ts';
 import { replicasOf, votes } from '../raft/core/configuration.ts';
 import {
   type Configuration,
@@ -47,6 +48,16 @@ export interface StoreStatus {
   readonly applicants: readonly { readonly id: NodeId; readonly peer: string }[];
   /** The newest one that this node knows of; null: none since it started. */
   readonly lastHandOver: HandOver | null;
+  readonly retention: RetentionStatus;
+  /** What is wrong with the clocks, and what to do; null: nothing that is known (protocol E3). */
+  readonly clockAlarm: string | null;
+}
+
+export interface RetentionStatus extends RetentionLimits {
+  /** The last entry that has expired; 0: none. */
+  readonly trimmedTo: LogIndex;
+  /** Its time; null: none has. */
+  readonly trimmedToMs: number | null;
 }
 
 export interface StatusSources {

@@ -3,7 +3,7 @@
  * together over a platform and a transport. The simulator runs exactly this.
  */
 import { errorOf, QuorateError } from '../errors.ts';
-import { type ClientLimits, limits } from '../limits.ts';
+import { type ClientLimits, limits, type RetentionLimits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import { DiskError } from '../platform/disk-error.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -31,8 +31,9 @@ import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
 import type { HardState, HardStateFile } from '../store/hard-state.ts';
 import type { TermRun } from '../store/term-runs.ts';
 import type { Founding, Hello, MemberChange, PeerMessage, Transport } from '../transport/transport.ts';
-import { protocolVersion } from '../transport/transport.ts';
+import { clocksFrom, protocolVersion } from '../transport/transport.ts';
 import { version } from '../version.ts';
+import { ClockGuard, readClock } from './clock-guard.ts';
 import { type DataDirectory, openDataDirectory } from './data-directory.ts';
 import { FormatUpgrade } from './format-upgrade.ts';
 import { type HealthStatus, healthStatus } from './health-status.ts';
@@ -44,7 +45,7 @@ import { findTerms, findTermsOrCut } from './log-terms.ts';
 import { lookUpTrace, type TracePage } from './lookup.ts';
 import { Membership } from './membership.ts';
 import { whyNoLeader } from './no-leader.ts';
-import { Peers } from './peers.ts';
+import { Peers, type Report } from './peers.ts';
 import type { DiskHealth } from './relief.ts';
 import { Scrub, type ScrubStatus } from './scrub.ts';
 import { SpaceWatch } from './space-watch.ts';
@@ -68,6 +69,8 @@ export interface TraceStoreOptions {
   readonly committed?: (entry: Entry) => void;
   /** What clients may send and ask for, where that is not `limits`. */
   readonly limits?: ClientLimits;
+  /** What expires; absent: nothing. */
+  readonly retention?: RetentionLimits;
   /** Entries after which the index is flushed; see limits. */
   readonly indexFlushEntries?: number;
   /** Raw span bytes after which a block is closed; see limits. */
@@ -128,6 +131,7 @@ export class TraceStore {
   readonly #boot: string;
   readonly #peers: Peers;
   readonly #membership: Membership;
+  readonly #clockGuard: ClockGuard;
   readonly #formats: FormatRange;
   readonly #formatUpgrade: FormatUpgrade;
   readonly #entries: EntryRepair;
@@ -165,6 +169,13 @@ export class TraceStore {
       clock: platform.clock,
       logger,
       members: () => this.#membership.addresses,
+    });
+    this.#clockGuard = new ClockGuard({
+      self: this.#self,
+      ageMs: options.retention?.ageMs ?? null,
+      logger,
+      configuration: () => this.#running?.replica.configuration.configuration ?? null,
+      clockOf: (replica) => this.#peers.clockOf(replica),
     });
     this.#formats = options.formats ?? formatRange;
     this.#formatUpgrade = new FormatUpgrade({
@@ -536,22 +547,34 @@ export class TraceStore {
     // It waits in memory: the reserve is not for it.
     if (this.#space.level !== 'reserve') void this.#running?.index.maybeFlush();
     this.#running?.health.look();
+    const leads = this.#running?.replica.status.role === 'leader';
+    this.#clockGuard.look(readClock(this.#options.platform.clock), leads ? { expiredMs: this.#trimmedToMs } : null);
     this.#cancelReport = this.#options.platform.clock.after(reportEveryMs, () => this.#report());
   }
 
   #tellPeers(): void {
-    const { transport, node } = this.#options;
+    const { transport, node, platform } = this.#options;
     const replica = this.#running?.replica.status;
-    const report = {
+    const report: Report = {
       kind: 'report',
       applied: replica?.applied ?? asIndex(0),
       ready: this.ready,
       recovering: (replica?.lostPromise ?? null) !== null,
       hardStateCounter: this.#hardState.counter,
       ...(this.#running?.health.report ?? { writeMicros: null, space: this.#space.level, handOver: null }),
-    } as const;
-    for (const member of this.#membership.addresses.keys())
-      if (member !== node) transport.send(member, 'control', report);
+      clockMs: Math.max(0, Math.round(platform.clock.nowMs())),
+    };
+    for (const member of this.#membership.addresses.keys()) {
+      if (member === node) continue;
+      const takesClock = (this.#peers.get(member)?.hello.formats.newest ?? 1) >= clocksFrom;
+      transport.send(member, 'control', takesClock ? report : { ...report, clockMs: null });
+    }
+  }
+
+  /** Entry time where the log begins; null while it begins with its first entry. */
+  get #trimmedToMs(): number | null {
+    const { base } = this.#log;
+    return base === null || base.position.index === emptyLog.index ? null : base.timeMs;
   }
 
   /** Able to serve linearizable reads and writes, as far as this node can tell. */
@@ -613,8 +636,9 @@ export class TraceStore {
       const page = lookUpTrace(
         { traceId, after, untilMs },
         {
-          log: { read: (block) => this.#entries.read(block, untilMs) },
+          log: { read: (block) => this.#entries.read(block, untilMs), pin: () => this.#log.pin() },
           index,
+          clock,
           codec,
           executor,
           large: this.#largeLookups,
@@ -744,6 +768,13 @@ export class TraceStore {
       }),
       applicants: this.#membership.applicants.map((hello) => ({ id: hello.node, peer: hello.peer })),
       lastHandOver: running?.leadership.lastHandOver ?? null,
+      retention: {
+        ageMs: this.#options.retention?.ageMs ?? null,
+        bytes: this.#options.retention?.bytes ?? null,
+        trimmedTo: this.#log.base?.position.index ?? emptyLog.index,
+        trimmedToMs: this.#trimmedToMs,
+      },
+      clockAlarm: this.#clockGuard.alarm,
     };
   }
 

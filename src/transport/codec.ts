@@ -124,6 +124,7 @@ export function decodeMessage(frame: Frame): PeerMessage {
         writeMicros: fields.isMissing('writeMicros') ? null : fields.integer('writeMicros'),
         space: fields.has('space') ? oneOf(fields.string('space'), spaceLevels, 'space') : 'ample',
         handOver: fields.isMissing('handOver') ? null : handOver(fields.map('handOver')),
+        clockMs: fields.isMissing('clockMs') ? null : fields.integer('clockMs'),
       };
     default:
       throw new FrameError(`a message of an unknown kind (${kind})`);

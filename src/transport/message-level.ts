@@ -4,12 +4,11 @@
  */
 import { levelOfKind } from '../raft/core/format-level.ts';
 import type { Message } from '../raft/core/message.ts';
-import type { PeerMessage } from './transport.ts';
+import { clocksFrom, type PeerMessage } from './transport.ts';
 
-const levels: Readonly<Record<Exclude<PeerMessage['kind'], 'raft' | 'fetched'>, number>> = {
+const levels: Readonly<Record<Exclude<PeerMessage['kind'], 'raft' | 'fetched' | 'report'>, number>> = {
   forward: 1,
   found: 1,
-  report: 1,
   fetch: 2,
   lacking: 2,
   'change-members': 2,
@@ -41,6 +40,8 @@ export function levelOfMessage(message: PeerMessage): number {
     }
     case 'fetched':
       return Math.max(2, levelOfKind[message.entry.kind]);
+    case 'report':
+      return message.clockMs === null ? 1 : clocksFrom;
     default:
       return levels[message.kind];
   }

@@ -11,6 +11,9 @@ import type { BootId, Entry, EntryHash, LogIndex, NodeId, ReplicaId, Term } from
 /** How nodes begin to talk. What they may say beyond that goes by format levels, so this stays as it is. */
 export const protocolVersion = 1;
 
+/** Nodes that read this format level are told the clocks of the others, in their reports. */
+export const clocksFrom = 2;
+
 /** What a node says of itself when a connection opens (protocol B3). */
 export interface Hello {
   /** `protocolVersion` of the sender. Another one is refused by a sentence. */
@@ -118,6 +121,8 @@ export type PeerMessage =
         readonly why: HandOverReason;
         readonly agoMs: number;
       } | null;
+      /** Its wall clock (protocol E3); null to, and from, nodes of format level 1. */
+      readonly clockMs: number | null;
     };
 
 /** `control` is never behind bulk: votes, heartbeats, read rounds (design 3, protocol I4). */

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ClientLimits, limits } from '../../src/limits.ts';
+import { type ClientLimits, limits, type RetentionLimits } from '../../src/limits.ts';
 import { type Logger, silentLogger } from '../../src/logger.ts';
 import { type RunningNode, startNode } from '../../src/node.ts';
 import { metric } from '../support/metrics.ts';
@@ -23,6 +23,7 @@ export class OneNode {
     other: Partial<ClientLimits> = {},
     directory: string = mkdtempSync(join(tmpdir(), 'quorate-api-')),
     logger: Logger = silentLogger,
+    retention: RetentionLimits = { ageMs: null, bytes: null },
   ): Promise<OneNode> {
     const anyPort = { host: '127.0.0.1', port: 0 };
     const node = await startNode(
@@ -36,6 +37,7 @@ export class OneNode {
         grpc: anyPort,
         peer: anyPort,
         logLevel: 'silent',
+        retention,
         limits: { ...limits, ...other },
       },
       logger,

@@ -80,8 +80,11 @@ const traceOf = (...numbers: number[]): object => ({
 });
 
 /** A page that holds these spans, and says where the next one is. */
-function page(numbers: readonly number[], next?: string): Answer {
-  const rest = next === undefined ? {} : { 'quorate-partial': 'page', link: `<${next}>; rel="next"` };
+function page(numbers: readonly number[], next?: string, partial = next === undefined ? undefined : 'page'): Answer {
+  const rest = {
+    ...(partial === undefined ? {} : { 'quorate-partial': partial }),
+    ...(next === undefined ? {} : { link: `<${next}>; rel="next"` }),
+  };
   const body = numbers.length === 0 ? new Uint8Array(0) : exportOf(...numbers.map(spanOf));
   return { status: 200, body, headers: { 'content-type': 'application/x-protobuf', ...rest } };
 }
@@ -113,6 +116,38 @@ describe('quorate trace get', () => {
     expect(asked.map((request) => request.url).slice(1)).toEqual([`${path}7`, `${path}9`]);
   });
 
+  it.each([
+    ['the first', ['page, expired', 'page', undefined]],
+    ['one in the middle', ['page', 'page,expired', undefined]],
+    ['the last', ['page', 'page', 'expired']],
+  ])('joins the pages of a trace part of which expired, and says so: before %s', async (_, partial) => {
+    const path = `/api/v1/traces/${traceId}?after=`;
+    const answers = [
+      page([1], `${path}7`, partial[0]),
+      page([2], `${path}9`, partial[1]),
+      page([3], undefined, partial[2]),
+    ];
+    const sentence = 'A part of this trace has expired: these are the spans that are left.\n';
+    const json = await nodeAnswering(...answers);
+    expect(await run(['trace', 'get', traceId, '--url', json.url, '--format', 'json'])).toEqual({
+      code: 0,
+      stdout: `${JSON.stringify(traceOf(1, 2, 3))}\n`,
+      stderr: sentence,
+    });
+    server?.close();
+    const tree = await nodeAnswering(...answers);
+    const { code, stdout, stderr } = await run(['trace', 'get', traceId, '--url', tree.url]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('GET /3');
+    expect(stdout.endsWith(`\n\n${sentence}`)).toBe(true);
+  });
+
+  it('a trace that has expired but for empty pages is unknown', async () => {
+    const { url } = await nodeAnswering(page([], undefined, 'expired'));
+    const { code, stderr } = await run(['trace', 'get', traceId, '--url', url]);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: `${url} knows no trace ${traceId}.\n` });
+  });
+
   it('prints nothing of a trace one page of which fails', async () => {
     const body = { error: { code: 'damaged', message: 'entry 9 of the log is damaged: ask another node' } };
     const next = `/api/v1/traces/${traceId}?after=7`;
@@ -127,10 +162,9 @@ describe('quorate trace get', () => {
   it.each([
     ['does not say where the next page is', undefined],
     ['names the page it just gave', `/api/v1/traces/${traceId}?after=7`],
-  ])('a node that %s is not followed for ever, nor believed', async (_, next) => {
-    const again = page([1], next);
-    const answer = { ...again, headers: { ...again.headers, 'quorate-partial': 'page' } };
-    const { url } = await nodeAnswering(answer);
+    ['has no next page, for what expired', undefined, 'page, expired'],
+  ])('a node that %s is not followed for ever, nor believed', async (_, next, partial = 'page') => {
+    const { url } = await nodeAnswering(page([1], next, partial));
     const { code, stdout, stderr } = await run(['trace', 'get', traceId, '--url', url]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(/^http\S+ gave page \d of the trace and not where the next one is: ask another node\.\n$/);
@@ -298,6 +332,32 @@ last hand-over: n3 to n1, 2026-11-25T10:00:00.000Z (slow disk)
     const { stdout } = await run(['cluster', 'status', '--url', url]);
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
     expect(stdout).toContain('learner for n3, 100 %');
+  });
+
+  it('shows what is kept, what has expired, and whose clock is wrong', async () => {
+    const retention = { ageMs: 604_800_000, bytes: 50e9, trimmedTo: 0, trimmedToMs: null };
+    const trimmed = { ...retention, trimmedTo: 70, trimmedToMs: Date.UTC(2026, 10, 25, 10) };
+    const other = await nodeAnswering({ status: 200, body: { ...status, id: 'n2', retention, members: [] } });
+    const first = server;
+    const members = [n1, { ...n2, http: other.url }];
+    const show = async (body: object): Promise<string> => {
+      const { url } = await nodeAnswering({ status: 200, body: { ...status, members, ...body } });
+      const { stdout } = await run(['cluster', 'status', '--url', url]);
+      server?.close();
+      return stdout;
+    };
+    const expired = 'what came up to 2026-11-25T10:00:00.000Z has expired (entry 70)';
+    expect(await show({ retention: trimmed })).toMatch(`\n\nretention: 7d, 50GB; ${expired}\n`);
+    expect(
+      await show({ retention: { ...trimmed, ageMs: null, bytes: null }, clockAlarm: 'its clock is wrong' }),
+    ).toMatch(
+      `\n\nretention: n1 for ever; n2 7d, 50GB (give all nodes the same: the leader goes by its own); ${expired}\n\n` +
+        'clock alarm on n1: its clock is wrong\n',
+    );
+    expect(await show({ members: [n1], retention })).toContain('\n\nretention: 7d, 50GB; nothing has expired\n');
+    const kept = { ageMs: null, bytes: null, trimmedTo: 0, trimmedToMs: null };
+    expect(await show({ members: [n1], retention: kept, clockAlarm: null })).not.toMatch(/retention|alarm/);
+    server = first;
   });
 
   it('asks each node how it does itself', async () => {

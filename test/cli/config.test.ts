@@ -1,5 +1,13 @@
 import { expect, it, describe } from 'vitest';
-import { clientSettings, limitFlag, nodeSettings, readClientSettings, readNodeConfig } from '../../src/config.ts';
+import {
+  clientSettings,
+  formatAge,
+  formatBytes,
+  limitFlag,
+  nodeSettings,
+  readClientSettings,
+  readNodeConfig,
+} from '../../src/config.ts';
 import { formatAddress } from '../../src/platform/pipe.ts';
 import { limits, settableLimits } from '../../src/limits.ts';
 import type { NodeConfig } from '../../src/config.ts';
@@ -122,6 +130,58 @@ describe('limits', () => {
   });
 });
 
+describe('retention', () => {
+  const day = 86_400_000;
+
+  it('is for ever unless something is said, of age and of bytes each', () => {
+    expect(config({ flags: complete }).retention).toEqual({ ageMs: null, bytes: null });
+    expect(config({ flags: { ...complete, retention: '7d' } }).retention).toEqual({ ageMs: 7 * day, bytes: null });
+    const environment = { QUORATE_RETENTION_BYTES: '50GB' };
+    expect(config({ flags: complete, environment }).retention).toEqual({ ageMs: null, bytes: 50e9 });
+  });
+
+  it.each([
+    ['7d', 7 * day],
+    ['36h', 1.5 * day],
+    ['90m', 5_400_000],
+    ['45s', 45_000],
+    ['1s', 1_000],
+    ['36500d', 36_500 * day],
+  ])('ages have units: %s', (text, ageMs) => {
+    expect(config({ flags: { ...complete, retention: text } }).retention.ageMs).toBe(ageMs);
+    expect(formatAge(ageMs)).toBe(text);
+  });
+
+  it.each([
+    ['50GB', 50e9],
+    ['500MB', 500e6],
+    ['2GiB', 2 ** 31],
+    ['1000KiB', 1_024_000],
+    ['1234567B', 1_234_567],
+    ['1000TB', 1e15],
+  ])('bytes have units, of disks and of memory: %s', (text, bytes) => {
+    expect(config({ flags: { ...complete, 'retention-bytes': text } }).retention.bytes).toBe(bytes);
+    expect(config({ flags: { ...complete, 'retention-bytes': formatBytes(bytes) } }).retention.bytes).toBe(bytes);
+  });
+
+  it('bytes alone are bytes', () => {
+    expect(config({ flags: { ...complete, 'retention-bytes': '1000000' } }).retention.bytes).toBe(1e6);
+    expect([2 ** 31, 50e9, 1_234_567].map(formatBytes)).toEqual(['2GiB', '50GB', '1234567B']);
+  });
+
+  it.each(['', '7', '0d', '7 d', '1.5d', '-1d', '7w', 'd', '36501d', '7D'])('"%s" is no age', (text) => {
+    expect(mistake({ flags: { ...complete, retention: text } })).toBe(
+      `--retention: ${JSON.stringify(text)} is not an age from 1s to 36500d, for example 7d, 36h, 90m or 45s`,
+    );
+  });
+
+  it.each(['', '0', '999999', '1.5GB', '50gb', '50G', '-1GB', '1001TB', 'GB'])('"%s" is no number of bytes', (text) => {
+    expect(mistake({ flags: { ...complete, 'retention-bytes': text } })).toBe(
+      `--retention-bytes: ${JSON.stringify(text)} is not a number of bytes from 1MB to 1000TB, for example 50GB, 500MB or 2GiB`,
+    );
+  });
+});
+
 describe('a wrong value names itself and what is allowed', () => {
   const cases: readonly [title: string, given: Given, sentence: string][] = [
     [
@@ -211,8 +271,8 @@ describe('an unknown name is refused with the nearest known one', () => {
   });
 
   it('lists all when none is near', () => {
-    expect(mistake({ flags: { ...complete, retention: '7d' } })).toMatch(
-      /^--retention is not a setting; known are --id, /,
+    expect(mistake({ flags: { ...complete, sampling: '7d' } })).toMatch(
+      /^--sampling is not a setting; known are --id, /,
     );
   });
 

@@ -8,13 +8,17 @@ import type { Executor } from '../../src/platform/executor.ts';
 import { realClock } from '../../src/platform/real/clock.ts';
 import { realCodec } from '../../src/platform/real/codec.ts';
 import { openRealExecutor } from '../../src/platform/real/executor.ts';
+import { votersOnly } from '../../src/raft/core/configuration.ts';
 import { asIndex, emptyLog, type Entry, type LogIndex } from '../../src/raft/core/types.ts';
 import { BlockBuilder } from '../../src/store/block-builder.ts';
-import { DamagedError } from '../../src/store/damaged.ts';
-import { entryKey } from '../../src/store/log-keys.ts';
+import { encodeBaseRecord } from '../../src/store/base-record.ts';
+import { NotInLogError, type Pin } from '../../src/store/block-log.ts';
+import { DamagedEntryError, DamagedError } from '../../src/store/damaged.ts';
+import { baseKey, entryKey } from '../../src/store/log-keys.ts';
 import { LargeLookups } from '../../src/traces/large-lookups.ts';
 import { type LookupBudget, type LookupOptions, lookUpTrace, type TracePage } from '../../src/traces/lookup.ts';
 import type { TraceRead } from '../../src/traces/trace-store.ts';
+import { keyOf } from '../sim/platform/ordered-bytes.ts';
 import { exportOf, spansIn, type SpanText, traceIdOf } from '../store/exports.ts';
 import { entryAfter } from '../store/support.ts';
 import { freshState, LoneNode, voters } from './lone-node.ts';
@@ -44,15 +48,43 @@ interface Stored {
   readonly large?: LargeLookups;
   /** Blocks that cannot be read. */
   readonly damaged?: ReadonlySet<number>;
+  readonly beginning?: Beginning;
+}
+
+/** Where a log begins, and who holds it there: entries above the least base that is held can be read. */
+class Beginning {
+  base = asIndex(0);
+  readonly held: number[] = [];
+  /** Pins taken. */
+  taken = 0;
+
+  pin(): Pin {
+    const { base } = this;
+    this.taken += 1;
+    this.held.push(base);
+    let released = false;
+    return {
+      base,
+      release: () => {
+        if (!released) this.held.splice(this.held.indexOf(base), 1);
+        released = true;
+      },
+    };
+  }
+
+  reads(index: LogIndex): boolean {
+    return index > Math.min(this.base, ...this.held);
+  }
 }
 
 /** A log of blocks 10, 20, 30... all of which the index believes to hold the trace. */
-function storeOf({ blocks, budget, executor = openRealExecutor(), large, damaged }: Stored): {
+function storeOf({ blocks, budget, executor = openRealExecutor(), large, damaged, ...more }: Stored): {
   options: LookupOptions;
   read: LogIndex[];
 } {
   const entries = new Map<LogIndex, Entry>();
   const read: LogIndex[] = [];
+  const { beginning = new Beginning() } = more;
   for (const [number, spans] of blocks.entries()) {
     const index = asIndex(10 * (number + 1));
     entries.set(index, { ...entryAfter(emptyLog, { payload: payloadOf(spans, number) }), index });
@@ -60,14 +92,17 @@ function storeOf({ blocks, budget, executor = openRealExecutor(), large, damaged
   const options: LookupOptions = {
     index: { lookup: async () => [...entries.keys()] },
     log: {
+      pin: () => beginning.pin(),
       read: async (index) => {
         read.push(index);
+        if (!beginning.reads(index)) throw new NotInLogError(`entry ${index} is not in the log`);
         const entry = entries.get(index);
         if (entry === undefined || damaged?.has(index) === true)
           throw new DamagedError(`entry ${index}`, 'it is missing');
         return entry;
       },
     },
+    clock: realClock,
     codec: realCodec,
     executor,
     large: large ?? new LargeLookups({ clock: realClock, atOnce: 2 }),
@@ -190,6 +225,119 @@ describe('nothing found', () => {
   });
 });
 
+describe('a log whose beginning has expired', () => {
+  const blocks = [1, 2, 3, 4].map((number) => [spanOf(number)]);
+  const budget = { blocksMax: 2, bytesMax: manyBytes };
+
+  test('gives what is left, says so on the page before which it expired, and reads nothing of what is gone', async () => {
+    const beginning = new Beginning();
+    beginning.base = asIndex(20);
+    const { options, read } = storeOf({ blocks, budget: { ...budget, blocksMax: 1 }, beginning });
+    const pages = await allPages(options);
+    expect(pages.map((page) => [...textsIn(page), page.next, page.expired])).toEqual([
+      ['3', 30, true],
+      ['4', null, false],
+    ]);
+    expect(read).toEqual([30, 40]);
+    // Between two pages another block expired.
+    beginning.base = asIndex(30);
+    expect(await pageOf(options, 10)).toMatchObject({ next: null, expired: true });
+    expect(await pageOf(options, 30)).toMatchObject({ next: null, expired: false });
+    expect(beginning.held).toEqual([]);
+  });
+
+  test('of which nothing is left is an unknown trace, and behind a page an empty one', async () => {
+    const beginning = new Beginning();
+    beginning.base = asIndex(40);
+    const { options } = storeOf({ blocks, budget, beginning });
+    expect(await pageOf(options)).toMatchObject({ trace: null, next: null, expired: true });
+    expect(await pageOf(options, 20)).toMatchObject({ trace: new Uint8Array(0), next: null, expired: true });
+    const other = storeOf({ blocks: [], budget, beginning });
+    expect(await pageOf(other.options)).toMatchObject({ trace: null, expired: false });
+  });
+
+  test('is where it was when the lookup began: what expires meanwhile is read', async () => {
+    const beginning = new Beginning();
+    const { options } = storeOf({ blocks, budget, beginning });
+    const { log } = options;
+    const trimming: LookupOptions['log'] = {
+      ...log,
+      read: (index) => {
+        beginning.base = asIndex(30);
+        return log.read(index);
+      },
+    };
+    const page = await pageOf({ ...options, log: trimming });
+    expect([textsIn(page), page.next, page.expired]).toEqual([['1', '2'], 20, false]);
+    expect([beginning.held, beginning.taken]).toEqual([[], 1]);
+  });
+
+  test('is let go by a lookup that fails, also before it has read anything', async () => {
+    const beginning = new Beginning();
+    const { options } = storeOf({ blocks, budget, damaged: new Set([20]), beginning });
+    await expect(pageOf(options)).rejects.toBeInstanceOf(DamagedError);
+    const lookup = async (): Promise<never> => Promise.reject(new Error('no index'));
+    await expect(pageOf({ ...options, index: { lookup } })).rejects.toThrow('no index');
+    expect(beginning.held).toEqual([]);
+  });
+
+  /** A base that comes from another node takes away what was pinned: `fail` is what a read of it meets. */
+  function replacing(
+    fail: (index: LogIndex) => Error,
+    bases: readonly number[],
+  ): { options: LookupOptions; beginning: Beginning } {
+    const beginning = new Beginning();
+    const { options } = storeOf({ blocks, budget, beginning });
+    const { log } = options;
+    const read = async (index: LogIndex): Promise<Entry> => {
+      // Each attempt begins with a pin.
+      const next = bases[beginning.taken - 1] ?? 0;
+      if (index <= next) beginning.base = asIndex(next);
+      if (index <= beginning.base) throw fail(index);
+      return log.read(index);
+    };
+    return { options: { ...options, log: { ...log, read } }, beginning };
+  }
+  const missing = (index: LogIndex): Error => new NotInLogError(`entry ${index} is not in the log`);
+  const damaged = (index: LogIndex): Error => new DamagedEntryError(index, 'it is missing');
+
+  test.each([
+    ['not in the log', missing],
+    ['damaged', damaged],
+  ])('moves under the lookup and what is read is %s: it begins again', async (_, fail) => {
+    const { options, beginning } = replacing(fail, [10, 30]);
+    const page = await pageOf(options);
+    expect([textsIn(page), page.next, page.expired]).toEqual([['4'], null, true]);
+    expect([beginning.held, beginning.taken]).toEqual([[], 3]);
+  });
+
+  test('a block above it that is missing or damaged is an error, however the log begins', async () => {
+    const beginning = new Beginning();
+    const { options } = storeOf({ blocks, budget, beginning });
+    for (const [fail, base] of [
+      [damaged, 10],
+      [missing, 0],
+    ] as const) {
+      const read = async (index: LogIndex): Promise<Entry> => {
+        beginning.base = asIndex(Math.max(beginning.base, base));
+        throw fail(asIndex(Math.max(index, 20)));
+      };
+      beginning.base = asIndex(0);
+      await expect(pageOf({ ...options, log: { ...options.log, read } })).rejects.toThrow(fail(asIndex(20)).message);
+    }
+    expect(beginning.held).toEqual([]);
+  });
+
+  test('that moves again and again is unavailable at the deadline', async () => {
+    const { options, beginning } = replacing(missing, [10, 20, 30, 40]);
+    let nowMs = 0;
+    const clock = { monotonicMs: () => (nowMs += 10) };
+    const asked = lookUpTrace({ traceId: wanted, after: null, untilMs: 25 }, { ...options, clock });
+    await expect(asked).rejects.toMatchObject({ code: 'unavailable' });
+    expect([nowMs, beginning.base, beginning.held]).toEqual([30, 30, []]);
+  });
+});
+
 test('a block that cannot be read fails the page it is on, and no other', async () => {
   const { options } = storeOf({
     blocks: [1, 2, 3, 4].map((number) => [spanOf(number)]),
@@ -291,6 +439,37 @@ describe('a store', () => {
       expect(texts).toEqual([['1', '2'], ['3', '4'], ['5']]);
     },
   );
+
+  test('whose log was trimmed answers with what is left, and says so', async () => {
+    const node = new LoneNode();
+    const payload = (number: number): Uint8Array => {
+      const request = exportOf([spanOf(number)]);
+      const builder = new BlockBuilder({ codec: node.machine.platform.codec, builder: 'ab'.repeat(16) });
+      builder.add(request, walkExport(request, limits));
+      return builder.seal(number).payload;
+    };
+    const entries: Entry[] = [];
+    for (const number of [1, 2, 3]) entries.push(entryAfter(entries.at(-1) ?? emptyLog, { payload: payload(number) }));
+    const own = voters.slice(0, 1);
+    await node.disk(freshState, { voters: own, entries });
+    const before = await node.open(['n1']);
+    await node.runFor(2_000);
+    // The index is flushed as it closes.
+    await node.machine.wait(before.close());
+    node.machine.crash('process');
+    const trimmed = entries[1];
+    if (trimmed === undefined) throw new Error('there are three entries');
+    const { index, term, hash, timeMs } = trimmed;
+    const base = { clusterId: 'c1', position: { index, term, hash }, timeMs, configuration: votersOnly(own) };
+    const record = encodeBaseRecord({ ...base, formatLevel: 2 });
+    node.machine.disk.keyValue('log').apply([{ key: keyOf(baseKey), value: record }], true);
+    const store = await node.open(['n1']);
+    await node.runFor(2_000);
+    expect(node.failure).toBeNull();
+    const page = await node.machine.wait(store.read(wanted, 'linearizable'));
+    expect([textsIn(page), page.next, page.expired]).toEqual([['3'], null, true]);
+    expect(store.status.retention).toEqual({ ageMs: null, bytes: null, trimmedTo: 2, trimmedToMs: timeMs });
+  });
 
   test('a damaged block on the second page, that nobody brings, is `unavailable`, never an empty page', async () => {
     const { node, store } = await storeWith(5);

@@ -22,6 +22,7 @@ const members = ['n1', 'n2', 'n3'].map(asNodeId);
 export class ClusterNode {
   readonly id: NodeId;
   readonly disk: SimDiskState;
+  readonly skew = new ClockSkew();
   /** What it logged, `level: sentence`. */
   readonly log: string[] = [];
   store: TraceStore | null = null;
@@ -51,7 +52,7 @@ export class ClusterNode {
     const { scheduler, random, network } = this.#cluster;
     this.#boots += 1;
     const platform = bootSimPlatform(
-      { scheduler, disk: this.disk, skew: new ClockSkew() },
+      { scheduler, disk: this.disk, skew: this.skew },
       random.fork(`${this.id}.${this.#boots}`),
     );
     this.#platform = platform;

@@ -105,6 +105,7 @@ describe('who is admitted', () => {
     writeMicros: null,
     space: 'ample',
     handOver: null,
+    clockMs: null,
   });
 
   async function founded(): Promise<TransportHandlers> {

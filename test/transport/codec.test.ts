@@ -318,6 +318,7 @@ describe('signals', () => {
           writeMicros: null,
           space: 'ample',
           handOver: null,
+          clockMs: null,
         }),
       ),
     );

@@ -178,6 +178,7 @@ export function transportContract(name: string, open: () => TransportSubject): v
           writeMicros: null,
           space: 'ample',
           handOver: null,
+          clockMs: null,
         },
         ...Array.from({ length: 200 }, (_, n) => founded(String(n))),
       ];

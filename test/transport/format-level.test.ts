@@ -1,11 +1,13 @@
 /** What 0.1.0 says, as this version reads it, and who is refused for what it can read (protocol B3, B4). */
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { packFields } from '../../src/transport/fields.ts';
 import { encodeFrame, FrameReader, type Frame } from '../../src/transport/frame.ts';
 import { decodeMessage } from '../../src/transport/codec.ts';
 import { decodeSignal, formatRefusalOf, refusalOf } from '../../src/transport/handshake.ts';
+import { levelOfMessage } from '../../src/transport/message-level.ts';
 import { limits } from '../../src/limits.ts';
-import { helloOf } from './samples.ts';
+import { anyMessage, helloOf } from './samples.ts';
 
 function frameOf(header: Record<string, unknown>): Frame {
   const frames: Frame[] = [];
@@ -54,8 +56,15 @@ describe('0.1.0', () => {
 
   test('its reports say nothing of its disk', () => {
     const report = { kind: 'report', applied: 9, ready: true, recovering: false, hardStateCounter: 7 };
-    expect(decodeMessage(frameOf(report))).toEqual({ ...report, writeMicros: null, space: 'ample', handOver: null });
+    const unsaid = { writeMicros: null, space: 'ample', handOver: null, clockMs: null };
+    expect(decodeMessage(frameOf(report))).toEqual({ ...report, ...unsaid });
   });
+});
+
+test('a report with a clock is for who reads level 2, one without for everybody', () => {
+  const sampled = fc.sample(anyMessage, { numRuns: 2_000, seed: 1 }).filter((message) => message.kind === 'report');
+  const levels = new Set(sampled.map((report) => `${report.clockMs === null}: ${levelOfMessage(report)}`));
+  expect(levels).toEqual(new Set(['true: 1', 'false: 2']));
 });
 
 describe('a node that cannot read the format level of a cluster', () => {

@@ -177,5 +177,6 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
     handOver: fc.option(
       fc.record({ term, to: fc.constantFrom(n1, n2), why: fc.constantFrom(...handOverReasons), agoMs: number }),
     ),
+    clockMs: fc.option(number),
   }),
 );
