@@ -109,6 +109,11 @@ export const limits = {
   /** The end of the log that is verified at open; at least all that LevelDB's write-ahead log can hold (protocol F3). */
   logVerifyBytes: 64 * MiB,
 
+  /** Bytes and entries of a trimmed log that are deleted at a time, and how long it rests after that, as a multiple of how long it took (protocol E2). */
+  trimStepBytes: 32 * MiB,
+  trimStepEntriesMax: 2_000,
+  trimRestRatio: 3,
+
   /** A damaged entry of the log that was asked for and has not come is asked for again, of the next node, after this long. */
   repairRetryMs: 500,
   /** Damaged entries asked for at a time; as many questions of others are answered at a time. */

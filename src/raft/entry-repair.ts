@@ -224,6 +224,7 @@ export class EntryRepair {
   /** Asks for what is damaged, so many at once, again and again until nothing is. */
   async #work(): Promise<void> {
     while (this.#damaged.size > 0 && !this.#closed) {
+      this.#forgetTrimmed();
       // Before the questions: an answer that comes while they are asked must not be slept through.
       const woken = this.#pause();
       for (const damage of this.#due()) {
@@ -232,6 +233,12 @@ export class EntryRepair {
       }
       await woken;
     }
+  }
+
+  /** What is below the base meanwhile is repaired no more (protocol E1); whoever waits for it finds that it is gone. */
+  #forgetTrimmed(): void {
+    const base = this.#options.log.base?.position.index ?? emptyLog.index;
+    for (const damage of this.#damaged.values()) if (damage.index <= base) this.#settle(damage);
   }
 
   /** Resolves after the retry time, or when there is something to do before. */
@@ -305,7 +312,8 @@ export class EntryRepair {
     } catch (error) {
       if (error instanceof DamagedEntryError) this.meet(error.index, error.what);
       // A disk that cannot be read is asked again; whoever has to stop for it does so without us.
-      else if (!(error instanceof DiskError)) throw error;
+      // Nor is one that was trimmed meanwhile.
+      else if (!(error instanceof DiskError || error instanceof NotInLogError)) throw error;
     }
     return null;
   }
@@ -362,9 +370,10 @@ export class EntryRepair {
     const { log, logger } = this.#options;
     const { index, reason } = damage;
     if (this.#closed) return;
-    await log.repair(entry);
-    this.#repaired += 1;
-    logger.info({ index, reason, from }, 'a damaged entry of the log was repaired');
+    if (await log.repair(entry)) {
+      this.#repaired += 1;
+      logger.info({ index, reason, from }, 'a damaged entry of the log was repaired');
+    }
     this.#settle(damage);
   }
 

@@ -71,6 +71,15 @@ export class Proposals {
     }
   }
 
+  /**
+   * A base was installed past what this node had applied. Blocks that were sent before may be below it, or lost: nobody will
+   * learn which (protocol C2).
+   */
+  baseInstalled(term: Term): void {
+    for (const { id, term: sentIn } of this.#pending.values()) if (sentIn !== null) this.#settle(id, 'unknown');
+    this.#highestAppliedTerm = Math.max(this.#highestAppliedTerm, term);
+  }
+
   /** Sends again what the leader of the current term has not brought into our log for a while: it may have been lost. */
   tick(): void {
     const due = this.#options.clock.monotonicMs() - this.#options.retryMs;

@@ -16,25 +16,27 @@ import type { Executor } from '../platform/executor.ts';
 import type { Random } from '../platform/random.ts';
 import { blockIdOf } from '../store/block.ts';
 import type { BaseRecord } from '../store/base-record.ts';
-import type { BlockLog } from '../store/block-log.ts';
+import { type BlockLog, NotInLogError } from '../store/block-log.ts';
 import type { OpenedLog } from '../store/log-opening.ts';
 import { decodeConfiguration, encodeConfiguration } from '../store/configuration-record.ts';
 import { entryHash, payloadHashOf } from '../store/entry.ts';
 import type { HardState, HardStateFile } from '../store/hard-state.ts';
 import type { TermRun } from '../store/term-runs.ts';
+import { decodeTrim, encodeTrim } from '../store/trim-record.ts';
 import { AppendOnce } from './append-once.ts';
 import { AppendSender } from './append-sender.ts';
 import { RaftLog } from './core/log.ts';
 import type { Message, OutgoingMessage } from './core/message.ts';
 import type { ConfigurationChange } from './core/configuration.ts';
-import { decodeFormatLevel, type OpenedFormatLevel } from './core/format-level.ts';
-import type { ChangeResult, RaiseResult, Ready } from './core/options.ts';
+import { decodeFormatLevel, type OpenedFormatLevel, trimFrom } from './core/format-level.ts';
+import type { ChangeResult, ProposeResult, RaiseResult, Ready } from './core/options.ts';
 import { Raft } from './core/raft.ts';
 import {
   asIndex,
   type BootId,
   type ConfigurationAt,
   type Entry,
+  type LogBase,
   type LogIndex,
   type LogPosition,
   type NodeId,
@@ -61,10 +63,16 @@ export interface ReplicaOptions {
   readonly hardState: HardStateFile;
   /** Where the terms of the log begin: `BlockLog.termRuns`. */
   readonly terms: readonly TermRun[];
+  /** The leader's wall clock for an entry that it appends now, as far as the others bear it out, and that of the one before (protocol E3). */
+  readonly entryTimeMs: (beforeMs: number) => number;
   /** The last index that `apply` has seen in an earlier life; the replica goes on after it. */
   readonly applied: LogIndex;
   /** Takes one committed entry in, in log order, exactly once. */
   readonly apply: (entry: Entry) => void;
+  /** A base was installed past what was applied: what is applied goes on after it, and nothing of before is to be answered from. */
+  readonly installed: (base: LogBase) => void;
+  /** The log begins after another base, and the disk says so. */
+  readonly trimmed: (base: LogIndex) => void;
   /** Another configuration is in force. */
   readonly membersChanged: () => void;
   /** The format level was raised, and that is committed. */
@@ -105,9 +113,10 @@ export interface FollowerStatus {
 
 /** The configurations that may be in force: the newest one known to be committed, and those behind the commit index. */
 function configurationsOf(base: BaseRecord, state: HardState, opened: OpenedLog): ConfigurationAt[] {
-  const { position, configuration } = base;
+  const { configuration, configurationIndex } = base;
   const kept = state.configuration;
-  const committed = kept !== null && kept.index > position.index ? kept : { index: position.index, configuration };
+  const committed =
+    kept !== null && kept.index > configurationIndex ? kept : { index: configurationIndex, configuration };
   const found = opened.configurations.map((entry) => ({
     index: entry.index,
     configuration: decodeConfiguration(entry.payload).configuration,
@@ -141,6 +150,7 @@ export class Replica {
   #ballotDurable = 0;
   #durableTail: LogPosition;
   #applied: LogIndex;
+  #baseSeen: LogIndex;
   #configurationSeen: LogIndex | null = null;
   #formatLevelSeen: number;
   readonly #caughtUpAtMs = new Map<ReplicaId, number>();
@@ -159,6 +169,7 @@ export class Replica {
     this.writeTimes = new WriteTimes(options.clock);
     this.#applied = options.applied;
     this.#durableTail = options.log.last;
+    this.#baseSeen = options.log.durableBase;
     this.#formatLevelSeen = core.formatLevel;
     options.entries.judgeBy({ committed: () => core.commit, termAt: (index) => core.termAt(index) });
     this.#sender = new AppendSender({
@@ -206,7 +217,7 @@ export class Replica {
       boot: options.boot,
       ballot: { term: state.term, vote: state.vote },
       log: {
-        base: base.position,
+        base,
         last: log.last,
         runs: options.terms,
         configurations: configurationsOf(base, state, log.opened),
@@ -221,7 +232,7 @@ export class Replica {
       appendBytesMax: limits.appendBytesMax,
       membersMax: limits.votersMax,
       uncommittedBytesMax: limits.uncommittedBytesMax,
-      nowMs: () => options.clock.nowMs(),
+      nowMs: () => options.entryTimeMs(log.lastTimeMs),
       lastEntryTimeMs: log.lastTimeMs,
       randomBelow: (bound) => random.below(bound),
       seal: (draft) => entryHash(draft),
@@ -249,6 +260,21 @@ export class Replica {
     return { role, leader, term, commit, applied, last, transferTarget, lostPromise, configuration, formatLevel };
   }
 
+  /** Another replica has applied a trim that this one cannot come to: an entry below it is damaged here and expired elsewhere. */
+  learnBase(base: LogBase): void {
+    this.#guard(() => {
+      const { index, term } = base.position;
+      if (index > this.#core.commit || this.#core.termAt(index) !== term) return;
+      this.#core.trimTo(base);
+      this.#schedulePump();
+    });
+  }
+
+  /** Where the log begins. */
+  get base(): LogBase {
+    return this.#core.base;
+  }
+
   /** The configuration in force here, committed or not. */
   get configuration(): ConfigurationAt {
     return this.#core.configuration;
@@ -263,6 +289,18 @@ export class Replica {
   changeConfiguration(change: ConfigurationChange, expected: LogIndex): ChangeResult {
     if (this.#stopped) return { outcome: 'not-leader' };
     const result = this.#core.changeConfiguration(change, expected);
+    this.#schedulePump();
+    return result;
+  }
+
+  /** Brings a trim into the log, as leader: every node drops what is up to `base` once it applies that (protocol E1). */
+  proposeTrim(base: LogBase): ProposeResult {
+    if (this.#stopped || this.#core.role !== 'leader') return 'not-leader';
+    const { index } = base.position;
+    if (this.#core.formatLevel < trimFrom || index <= this.#core.base.position.index || index > this.#applied)
+      return 'busy';
+    const payload = encodeTrim(base);
+    const result = this.#core.propose([{ kind: 'trim', payload, payloadHash: payloadHashOf(payload) }]);
     this.#schedulePump();
     return result;
   }
@@ -483,6 +521,7 @@ export class Replica {
       }
       const { position, sequence } = await this.writeTimes.measure(() => this.#options.log.flush());
       if (this.#stopped) return;
+      this.#announceBase();
       this.#durableTail = position;
       this.#writeHardState().then(() => {
         this.#guard(() => this.#core.logDurable(position.index, sequence));
@@ -512,7 +551,7 @@ export class Replica {
     // Not the durable tail's index: entries there may wait to be replaced by what was committed in their place.
     const commit = asIndex(Math.max(state.commit, Math.min(this.#core.commit, this.#core.durable)));
     const inForce = this.#core.configurationAsOf(commit);
-    const base = this.#options.log.base?.position.index ?? 0;
+    const base = this.#core.base.configurationIndex;
     return hardState.write({
       ...state,
       term: this.#core.term,
@@ -532,6 +571,14 @@ export class Replica {
       if (message.type === 'append') this.#sender.send(message);
       else this.#options.send(nodeIdOf(message.to), message);
     }
+  }
+
+  #announceBase(): void {
+    const { durableBase } = this.#options.log;
+    if (durableBase === this.#baseSeen) return;
+    this.#baseSeen = durableBase;
+    this.#options.logger.info({ base: durableBase }, 'the log was trimmed');
+    this.#options.trimmed(durableBase);
   }
 
   #announceConfiguration(): void {
@@ -565,21 +612,49 @@ export class Replica {
   }
 
   async #applyCommitted(): Promise<void> {
-    const { log, entries: reader, executor } = this.#options;
+    const { executor } = this.#options;
     while (this.#applied < this.#core.commit && !this.#stopped) {
-      const first = asIndex(this.#applied + 1);
-      const last = asIndex(Math.min(this.#core.commit, this.#applied + limits.appendEntriesMax));
+      if (this.#applied < this.#core.base.position.index) this.#applyBase(this.#core.base);
+      else await this.#applySome();
+      if (this.#stopped) return;
+      this.#reads.appliedTo(this.#applied);
+      if (this.#applied < this.#core.commit) await executor.nextTurn();
+    }
+  }
+
+  /** The leader had no longer what this replica lacked: all of it has expired. */
+  #applyBase(base: LogBase): void {
+    const { index, term } = base.position;
+    this.#options.logger.warn(
+      { applied: this.#applied, base: index },
+      'the log goes on from a later base: what was below it has expired meanwhile',
+    );
+    this.#options.installed(base);
+    this.#applied = index;
+    this.#proposals.baseInstalled(term);
+  }
+
+  async #applySome(): Promise<void> {
+    const { log, entries: reader } = this.#options;
+    const first = asIndex(this.#applied + 1);
+    const last = asIndex(Math.min(this.#core.commit, this.#applied + limits.appendEntriesMax));
+    try {
       const entries = log.cached(first, last) ?? (await reader.readRange(first, last, limits.appendBytesMax));
       if (this.#stopped) return;
       for (const entry of entries) this.#apply(entry);
-      this.#reads.appliedTo(this.#applied);
-      if (this.#applied < this.#core.commit) await executor.nextTurn();
+    } catch (error) {
+      // A base was installed past it while it was read.
+      if (!(error instanceof NotInLogError) || first > this.#core.base.position.index) throw error;
     }
   }
 
   #apply(entry: Entry): void {
     this.#options.apply(entry);
     this.#applied = entry.index;
+    if (entry.kind === 'trim') {
+      this.#core.trimTo(decodeTrim(entry.payload));
+      this.#schedulePump();
+    }
     this.#proposals.applied(entry.term, entry.kind === 'block' ? blockIdOf(entry.payload) : null);
   }
 

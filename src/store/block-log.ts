@@ -1,18 +1,20 @@
 /**
  * The Raft log on the key-value store `log`; the only home of the data (design 2). Must always hold:
  *
- *   base.index <= durable.index,  base.index <= written <= last.index,  written <= durable.index
+ *   base.index <= last.index,  written <= last.index,  deleted <= durable base <= base,  deleted <= every pin
  *
  * - `last` is what the core has accepted, `durable` is what the disk holds; staged changes reach the disk in the order
  *   of their staging, none lost and none overtaken, also when an end is cut off, grown and cut again while a write
  *   is under way (bug E9). `written` is how far both agree.
+ * - A base, of a trim or installed in the place of the whole log, goes the same way. What is at or below it counts as gone from
+ *   the moment it is staged, and is deleted once it is durable and nobody reads there (protocol E1, D3).
  * - A write error is final: every later call fails, nothing is tried again (protocol A5).
  * - A missing or damaged entry inside the log is a `DamagedEntryError`, never an empty answer; `repair` puts it back.
  */
 import { limits } from '../limits.ts';
 import { DiskError } from '../platform/disk-error.ts';
 import type { KeyValue, KeyValueOperation } from '../platform/key-value.ts';
-import type { Configuration, Entry, EntryHash, LogIndex, LogPosition, Term } from '../raft/core/types.ts';
+import type { Configuration, Entry, EntryHash, LogBase, LogIndex, LogPosition, Term } from '../raft/core/types.ts';
 import { asIndex, emptyLog } from '../raft/core/types.ts';
 import type { BaseRecord } from './base-record.ts';
 import { decodeBaseRecord, encodeBaseRecord } from './base-record.ts';
@@ -21,6 +23,7 @@ import { decodeEntry, encodeEntry, entryOverheadBytes, faultOf, positionOf, veri
 import { EntryCache } from './entry-cache.ts';
 import { invariant, InvariantError } from './invariant.ts';
 import { baseKey, entriesEnd, entryKey } from './log-keys.ts';
+import { deleteUpTo } from './log-trimmer.ts';
 import type { OpenedLog } from './log-opening.ts';
 import { deleteEntriesAbove, openEntries } from './log-opening.ts';
 import type { LogPromise } from './verified-tail.ts';
@@ -29,11 +32,29 @@ import { findTermRuns } from './term-runs.ts';
 import { writeFailure } from './write-failure.ts';
 
 /** One change of the log, as the core hands it out (`LogWrite`). */
-export interface StagedWrite {
+export type StagedWrite = StagedEntries | StagedBase;
+
+interface StagedEntries {
   readonly sequence: number;
   /** Entries from here on are removed first; the write then has at least one entry, and it stands here. */
   readonly truncateFrom: LogIndex | null;
   readonly entries: readonly Entry[];
+}
+
+interface StagedBase {
+  readonly sequence: number;
+  readonly base: LogBase;
+  /** Nothing of before is left; else the log is only trimmed. */
+  readonly replacesLog: boolean;
+}
+
+const isBase = (write: StagedWrite): write is StagedBase => 'base' in write;
+
+/** Somebody reads entries above `base`: they stay readable, also when the log is trimmed meanwhile (protocol D3). */
+export interface Pin {
+  readonly base: LogIndex;
+  /** Nothing happens when it was called before. */
+  release(): void;
 }
 
 export interface Flushed {
@@ -46,12 +67,6 @@ export interface Flushed {
 /** The index is not, or no longer, in the log: at or below the base, or behind the last entry. */
 export class NotInLogError extends Error {
   override readonly name = 'NotInLogError';
-}
-
-/** The log as it was for one reader: entries above `base` can be read until `release`, which harms nothing when called twice. */
-export interface Pin {
-  readonly base: LogIndex;
-  release(): void;
 }
 
 interface Options {
@@ -87,8 +102,15 @@ export class BlockLog {
   #staged: StagedWrite[] = [];
   #stagedBytes = 0;
   #flushing = false;
+  /** What the base record on the disk says. */
+  #durableBase: LogIndex = emptyLog.index;
+  /** Nothing stands on the disk up to here. */
+  #deletedTo: LogIndex = emptyLog.index;
+  readonly #pins = new Set<Pin>();
   /** The entry that `repair` is putting back. */
   #repairing: LogIndex | null = null;
+  /** Resolves when nothing of a repair is on its way to the disk. */
+  #repairWritten: Promise<void> = Promise.resolve();
   /** Grows with every truncation: a disk read that saw it change is done again. */
   #truncations = 0;
   #failure: Error | null = null;
@@ -133,6 +155,7 @@ export class BlockLog {
     this.#last = this.#opened.verifiedEnd;
     this.#durable = this.#last;
     this.#written = this.#last.index;
+    this.#durableBase = this.#base.position.index;
     this.#lastTimeMs = this.#opened.timeMs;
     this.#cache = new EntryCache(this.#last.index, this.#options.cacheBytesMax);
   }
@@ -144,9 +167,23 @@ export class BlockLog {
   async found(founding: Pick<BaseRecord, 'clusterId' | 'configuration' | 'formatLevel'>): Promise<void> {
     this.#assertUsable();
     invariant(this.#base === null, 'a log is founded once');
-    const base: BaseRecord = { ...founding, position: emptyLog, timeMs: 0 };
+    const base: BaseRecord = { ...founding, position: emptyLog, timeMs: 0, configurationIndex: emptyLog.index };
     await this.#write([{ type: 'put', key: baseKey, value: encodeBaseRecord(base) }]);
     await this.#open();
+  }
+
+  /**
+   * Takes a base from another node before the log is used, synced, because what must be known of the log below it is damaged here
+   * and has expired there. Of a log that has another entry there, or ends before, nothing is left. An older base changes nothing.
+   */
+  async adoptBase(base: LogBase): Promise<void> {
+    this.#assertUsable();
+    const { index, hash } = base.position;
+    if (index <= this.#assertFounded().position.index) return;
+    invariant(!this.#flushing && this.#staged.length === 0, 'a base is adopted before the log is used');
+    const here = index > this.#last.index ? 'none' : await this.#entryHashOnDisk(index);
+    this.stage({ sequence: 1, base, replacesLog: here !== null && here !== hash });
+    await this.flush();
   }
 
   /** Ends the log below `index`, synced, and opens it anew. Only before anything is staged. */
@@ -179,6 +216,10 @@ export class BlockLog {
   get lastTimeMs(): number {
     return this.#lastTimeMs;
   }
+  /** Where the log begins by what the disk says: `base`, or one before. */
+  get durableBase(): LogIndex {
+    return this.#durableBase;
+  }
   /** The end of what the disk holds. */
   get durable(): LogPosition {
     return this.#durable;
@@ -194,14 +235,36 @@ export class BlockLog {
   /** Takes a change from the core. Its entries can be read at once; `flush` makes it durable. */
   stage(write: StagedWrite): void {
     this.#assertUsable();
-    const { truncateFrom, entries } = write;
-    const base = this.#assertFounded();
-    const [first] = entries;
-    invariant(first !== undefined, 'a write has entries');
     invariant(
       write.sequence > (this.#staged.at(-1)?.sequence ?? 0),
       'writes are staged in the order of their sequence',
     );
+    if (isBase(write)) this.#stageBase(write);
+    else this.#stageEntries(write);
+    this.#staged.push(write);
+    this.#cache.evict(this.#written);
+  }
+
+  #stageBase({ base, replacesLog }: StagedBase): void {
+    const before = this.#assertFounded();
+    const { position, timeMs } = base;
+    invariant(position.index > before.position.index, 'a base never goes back');
+    this.#base = { clusterId: before.clusterId, ...base };
+    if (!replacesLog) {
+      invariant(position.index <= this.#last.index, `the log ends before the base at ${position.index}`);
+      return;
+    }
+    this.#truncations += 1;
+    this.#cache = new EntryCache(position.index, this.#options.cacheBytesMax);
+    this.#written = position.index;
+    this.#last = position;
+    this.#lastTimeMs = timeMs;
+  }
+
+  #stageEntries({ truncateFrom, entries }: StagedEntries): void {
+    const base = this.#assertFounded();
+    const [first] = entries;
+    invariant(first !== undefined, 'a write has entries');
     if (truncateFrom !== null) {
       invariant(
         truncateFrom > base.position.index && truncateFrom <= this.#last.index,
@@ -215,8 +278,6 @@ export class BlockLog {
       this.#push(entry);
       this.#stagedBytes += entry.payload.length + entryOverheadBytes;
     }
-    this.#staged.push(write);
-    this.#cache.evict(this.#written);
   }
 
   #truncate(from: LogIndex, conflicting: Entry): void {
@@ -253,11 +314,12 @@ export class BlockLog {
     try {
       const batch = this.#takeBatch();
       await this.#assertChained(batch);
+      // Or it might land at or below the base, where nothing is written any more.
+      if (batch.base !== null) await this.#repairWritten;
       await this.#write(this.#operationsOf(batch));
       this.#durable = batch.position;
-      // What was staged meanwhile may have cut below the end of this batch.
-      const cuts = this.#staged.flatMap((write) => (write.truncateFrom === null ? [] : [write.truncateFrom - 1]));
-      this.#written = asIndex(Math.min(batch.position.index, ...cuts));
+      if (batch.base !== null) this.#durableBase = batch.base.position.index;
+      this.#written = this.#writtenBehind(batch.position.index);
       this.#cache.evict(this.#written);
       return { position: batch.position, sequence: batch.sequence };
     } catch (error) {
@@ -268,15 +330,40 @@ export class BlockLog {
     }
   }
 
+  /** What was staged meanwhile may have cut below the end of the batch that is on the disk now, or replaced it all. */
+  #writtenBehind(end: LogIndex): LogIndex {
+    const installed = this.#staged.findLast((write) => isBase(write) && write.replacesLog);
+    if (installed !== undefined && isBase(installed)) return installed.base.position.index;
+    const cuts = this.#staged.flatMap((write) =>
+      isBase(write) || write.truncateFrom === null ? [] : [write.truncateFrom - 1],
+    );
+    return asIndex(Math.min(end, ...cuts));
+  }
+
   /** Takes staged writes up to `batchBytesMax`; a write too large for the rest of the batch is split between entries. */
   #takeBatch(): Batch {
     const puts = new Map<number, Entry>();
-    let { index: end } = this.#durable;
-    let position = this.#durable;
+    let below = this.#durable;
+    let { index: end } = below;
+    let position = below;
+    let base: LogBase | null = null;
     let bytes = 0;
     let sequence = 0;
     while (this.#staged[0] !== undefined) {
       const write = this.#staged[0];
+      if (isBase(write)) {
+        // What it replaces is written first: a batch has no gap.
+        if (write.replacesLog && puts.size > 0) break;
+        base = write.base;
+        if (write.replacesLog) {
+          below = base.position;
+          ({ index: end } = below);
+          position = below;
+        }
+        sequence = write.sequence;
+        this.#staged.shift();
+        continue;
+      }
       const room = this.#options.batchBytesMax - bytes;
       let taken = 0;
       let takenBytes = 0;
@@ -302,18 +389,17 @@ export class BlockLog {
       }
       this.#staged.shift();
     }
-    return { puts: [...puts.values()], position, sequence };
+    return { puts: [...puts.values()], base, below, position, sequence };
   }
 
   /** The first entry of a batch must follow the one the disk holds before it: else this log and the leader's diverged. */
-  async #assertChained({ puts, position }: Batch): Promise<void> {
+  async #assertChained({ puts, base, below, position }: Batch): Promise<void> {
+    if (base !== null && below === this.#durable) await this.#assertHeld(base.position, puts);
     const [first] = puts;
-    invariant(first !== undefined && puts.length === position.index - first.index + 1, 'a batch has no gaps');
-    if (first.index === this.#durable.index + 1) {
-      invariant(
-        first.previousHash === this.#durable.hash,
-        `entry ${first.index} does not chain to the disk's last entry`,
-      );
+    if (first === undefined) return;
+    invariant(puts.length === position.index - first.index + 1, 'a batch has no gaps');
+    if (first.index === below.index + 1) {
+      invariant(first.previousHash === below.hash, `entry ${first.index} does not chain to the disk's last entry`);
       return;
     }
     const before = await this.#hashOnDisk(asIndex(first.index - 1));
@@ -324,10 +410,23 @@ export class BlockLog {
     }
   }
 
-  /** The hash of the entry at `index`, also where it is damaged: the one above it names it. null when both are. */
+  /** A log is trimmed only up to the entry that the cluster means: what differs there has diverged, and stays (protocol E1). */
+  async #assertHeld({ index, hash }: LogPosition, puts: readonly Entry[]): Promise<void> {
+    const here = puts.find((entry) => entry.index === index)?.hash ?? (await this.#entryHashOnDisk(index));
+    if (here !== null && here !== hash) {
+      throw new InvariantError(
+        `entry ${index} of this node is not the one that the cluster trims its log up to: the logs diverged`,
+      );
+    }
+  }
+
   async #hashOnDisk(index: LogIndex): Promise<EntryHash | null> {
     const base = this.#assertFounded();
-    if (index === base.position.index) return base.position.hash;
+    return index === base.position.index ? base.position.hash : this.#entryHashOnDisk(index);
+  }
+
+  /** The hash of the entry at `index`, also where it is damaged: the one above it names it. null when both are. */
+  async #entryHashOnDisk(index: LogIndex): Promise<EntryHash | null> {
     try {
       return (await this.#entryOnDisk(index)).hash;
     } catch (error) {
@@ -341,8 +440,12 @@ export class BlockLog {
     }
   }
 
-  #operationsOf({ puts, position }: Batch): KeyValueOperation[] {
+  #operationsOf({ puts, base, position }: Batch): KeyValueOperation[] {
     const operations: KeyValueOperation[] = [];
+    if (base !== null) {
+      const record = { clusterId: this.#assertFounded().clusterId, ...base };
+      operations.push({ type: 'put', key: baseKey, value: encodeBaseRecord(record) });
+    }
     for (let index = position.index + 1; index <= this.#durable.index; index += 1) {
       operations.push({ type: 'del', key: entryKey(index) });
     }
@@ -368,11 +471,6 @@ export class BlockLog {
       entries.push(entry);
     }
     return entries;
-  }
-
-  /** Keeps the log as it is now for a reader (protocol D3). Nothing is ever removed from its beginning yet, so nothing is held. */
-  pin(): Pin {
-    return { base: this.#base?.position.index ?? emptyLog.index, release: () => undefined };
   }
 
   /** The entry at `index`. Rejects with `NotInLogError` or `DamagedEntryError`. */
@@ -455,24 +553,31 @@ export class BlockLog {
 
   /**
    * Puts back an entry that the disk lost or altered, synced (protocol A4). Only for a committed one, one at a time: then no
-   * truncation can reach it, and `flush` goes on beside it with other keys. Rejects with an `InvariantError`, before
-   * anything is written, unless it is durable here, above the base, and the very entry that the one above it names.
+   * truncation can reach it, and `flush` goes on beside it with other keys. Nothing is written at or below the base, where
+   * nobody needs it any more (protocol E1). Rejects with an `InvariantError`, before anything is written, unless it is durable
+   * here and the very entry that the one above it names. Resolves with whether it was written.
    */
-  async repair(entry: Entry): Promise<void> {
+  async repair(entry: Entry): Promise<boolean> {
     this.#assertUsable();
     const { index } = entry;
     invariant(this.#repairing === null, 'one entry is repaired at a time');
-    invariant(
-      index > this.#assertFounded().position.index && index <= this.#written,
-      `entry ${index} is not in the durable log`,
-    );
+    const isTrimmed = (): boolean => index <= this.#assertFounded().position.index;
+    if (isTrimmed()) return false;
+    invariant(index <= this.#written, `entry ${index} is not in the durable log`);
     this.#repairing = index;
     try {
       verifyEntry(entry);
-      const { hash } = await this.nameOf(index);
+      const { hash } = await this.nameOf(index).catch((error: unknown) => {
+        if (error instanceof NotInLogError) return { hash: null };
+        throw error;
+      });
+      if (isTrimmed()) return false;
       invariant(entry.hash === hash, `entry ${index} is not the one that the log names`);
       this.#assertUsable();
-      await this.#write([{ type: 'put', key: entryKey(index), value: encodeEntry(entry) }]);
+      const written = this.#write([{ type: 'put', key: entryKey(index), value: encodeEntry(entry) }]);
+      this.#repairWritten = written.catch(() => undefined);
+      await written;
+      return true;
     } finally {
       this.#repairing = null;
     }
@@ -553,9 +658,48 @@ export class BlockLog {
     return this.#base;
   }
 
+  /**
+   * Keeps what is above the base of now readable until it is released. A log that is replaced as a whole keeps only what is on
+   * the disk: a read of the rest is a `DamagedEntryError` then.
+   */
+  pin(): Pin {
+    const pin: Pin = { base: this.#assertFounded().position.index, release: () => void this.#pins.delete(pin) };
+    this.#pins.add(pin);
+    return pin;
+  }
+
+  /** There may be entries below the base on the disk, of which some reader may still have use. */
+  get hasTrimmed(): boolean {
+    return this.#deletedTo < this.#durableBase;
+  }
+
+  /** Entries up to here are of no use to anybody: the base on the disk is at or above them, and no pin is below. */
+  get #garbageEnd(): LogIndex {
+    return asIndex(Math.min(this.#durableBase, ...[...this.#pins].map((pin) => pin.base)));
+  }
+
+  /**
+   * Deletes some of what the log was trimmed by, about `limits.trimStepBytes`, and gives its space back (protocol E2). Resolves with
+   * the entries deleted; 0: nothing is left to be. Beside `flush`, for it touches other keys. Not synced: what a crash brings back is below
+   * the base all the same.
+   */
+  async deleteTrimmed(): Promise<number> {
+    this.#assertUsable();
+    const end = this.#garbageEnd;
+    try {
+      const deleted = await deleteUpTo(this.#keyValue, end);
+      if (deleted === 0) this.#deletedTo = end;
+      return deleted;
+    } catch (error) {
+      this.#failure ??= writeFailure('the log', error);
+      throw this.#failure;
+    }
+  }
+
   #assertInLog(index: LogIndex): void {
     const base = this.#assertFounded().position.index;
     if (index > base && index <= this.#last.index) return;
+    if (index <= base && [...this.#pins].some((pin) => index > pin.base)) return;
     throw new NotInLogError(`entry ${index} is not in the log, which holds ${base + 1} to ${this.#last.index}`);
   }
 }
@@ -575,6 +719,10 @@ function entryIn(index: LogIndex, record: Uint8Array | undefined): Entry {
 interface Batch {
   /** Gapless, ascending. */
   readonly puts: readonly Entry[];
+  /** The new base record; null: as it is. */
+  readonly base: LogBase | null;
+  /** The end of the log on disk that the batch goes on from: an installed base, or what is durable. */
+  readonly below: LogPosition;
   /** Its end, and that of the log on disk afterwards: what lies behind is removed. */
   readonly position: LogPosition;
   readonly sequence: number;

@@ -15,7 +15,7 @@ import type { EntryWeight } from './index-window.ts';
 import { checkedBody, checksumBytes, getUint64, hexOf, setUint64, viewOf, writeChecksum } from './record.ts';
 
 const formatVersion = 1;
-const kindCodes: Record<EntryKind, number> = { noop: 1, block: 2, configuration: 3, 'format-level': 5 };
+const kindCodes: Record<EntryKind, number> = { noop: 1, block: 2, configuration: 3, trim: 4, 'format-level': 5 };
 const kinds = new Map(Object.entries(kindCodes).map(([kind, code]) => [code, kind as EntryKind]));
 
 const lengthBytes = 4;

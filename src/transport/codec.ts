@@ -3,10 +3,11 @@
  * and entries are checked down to their hashes, so what leaves here is well-formed, and damage ends a connection
  * instead of reaching the log. Bytes from outside throw `FrameError` and nothing else.
  */
-import { isErrorCode } from '../errors.ts';
+import { errorOf, isErrorCode } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { crc32, digestBytes } from '../platform/digest.ts';
 import { spaceLevels } from '../platform/disk-space.ts';
+import { replicasOf } from '../raft/core/configuration.ts';
 import type { Message } from '../raft/core/message.ts';
 import {
   asBootId,
@@ -17,11 +18,13 @@ import {
   asTerm,
   type Entry,
   type EntryHash,
+  type LogBase,
   type LogIndex,
   type ReplicaId,
   type Term,
 } from '../raft/core/types.ts';
 import { decodeEntry, encodeEntry, verifyEntry } from '../store/entry.ts';
+import { decodeTrim, encodeTrim } from '../store/trim-record.ts';
 import { packFields, unpackFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
 import {
@@ -46,6 +49,11 @@ export function payloadBytesOf(message: PeerMessage): number {
 export function encodeMessage(message: PeerMessage): Uint8Array[] {
   switch (message.kind) {
     case 'raft': {
+      if (message.message.type === 'snapshot') {
+        const { base, ...snapshot } = message.message;
+        const body = encodeTrim(base);
+        return encodeFrame(packFields({ kind: 'raft', message: { ...snapshot, crc: crc32(body) } }), [body]);
+      }
       if (message.message.type !== 'append') return encodeFrame(packFields({ kind: 'raft', message: message.message }));
       const { entries, ...append } = message.message;
       const records = entries.map((entry) => encodeEntry(entry));
@@ -59,6 +67,10 @@ export function encodeMessage(message: PeerMessage): Uint8Array[] {
     case 'fetched': {
       const { kind, entry } = message;
       return encodeFrame(packFields({ kind, index: entry.index }), [encodeEntry(entry)]);
+    }
+    case 'trimmed': {
+      const body = encodeTrim(message.base);
+      return encodeFrame(packFields({ kind: message.kind, crc: crc32(body) }), [body]);
     }
     case 'found':
     case 'fetch':
@@ -74,7 +86,7 @@ export function encodeMessage(message: PeerMessage): Uint8Array[] {
   }
 }
 
-const withBody: ReadonlySet<string> = new Set(['append', 'forward', 'fetched']);
+const withBody: ReadonlySet<string> = new Set(['append', 'snapshot', 'forward', 'fetched', 'trimmed']);
 
 /** Throws `FrameError`. Entries and payloads are views of the frame's body. */
 export function decodeMessage(frame: Frame): PeerMessage {
@@ -105,6 +117,8 @@ export function decodeMessage(frame: Frame): PeerMessage {
     case 'fetch':
     case 'lacking':
       return { kind, index: index(fields, 'index'), hash: hash(fields, 'hash') };
+    case 'trimmed':
+      return { kind, base: baseIn(frame.body, fields) };
     case 'fetched':
       return { kind, entry: entryIn(frame.body, index(fields, 'index')) };
     case 'hand-over':
@@ -162,6 +176,8 @@ function raftMessage(type: string, fields: Fields, body: Uint8Array): Message {
         commit: index(fields, 'commit'),
       };
     }
+    case 'snapshot':
+      return { ...envelope, type, session: fields.integer('session'), base: baseIn(body, fields) };
     case 'append-reply': {
       const result = fields.map('result');
       return {
@@ -225,6 +241,18 @@ function entryIn(record: Uint8Array, expected: LogIndex): Entry {
     throw new FrameError(
       `entry ${expected} arrived damaged (${error instanceof Error ? error.message : String(error)})`,
     );
+  }
+}
+
+function baseIn(body: Uint8Array, fields: Fields): LogBase {
+  if (crc32(body) !== fields.integer('crc')) throw new FrameError('a base was damaged on the way');
+  try {
+    const base = decodeTrim(body);
+    hashNamed(base.position.hash, 'the hash of the base');
+    for (const voter of replicasOf(base.configuration)) replicaNamed(voter, 'the base');
+    return base;
+  } catch (error) {
+    throw error instanceof FrameError ? error : new FrameError(`a base that is none (${errorOf(error).message})`);
   }
 }
 

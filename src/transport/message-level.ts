@@ -11,6 +11,7 @@ const levels: Readonly<Record<Exclude<PeerMessage['kind'], 'raft' | 'fetched' | 
   found: 1,
   fetch: 2,
   lacking: 2,
+  trimmed: levelOfKind.trim,
   'change-members': 2,
   'members-changed': 2,
   'hand-over': 2,
@@ -23,6 +24,8 @@ const raftLevels: Readonly<Record<Message['type'], number>> = {
   vote: 1,
   'vote-reply': 1,
   append: 1,
+  // It follows trims alone, which no log below that level has.
+  snapshot: levelOfKind.trim,
   'append-reply': 1,
   heartbeat: 1,
   'heartbeat-reply': 1,

@@ -6,7 +6,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { SpaceLevel } from '../platform/disk-space.ts';
 import type { FormatRange } from '../raft/core/format-level.ts';
 import type { Message } from '../raft/core/message.ts';
-import type { BootId, Entry, EntryHash, LogIndex, NodeId, ReplicaId, Term } from '../raft/core/types.ts';
+import type { BootId, Entry, EntryHash, LogBase, LogIndex, NodeId, ReplicaId, Term } from '../raft/core/types.ts';
 
 /** How nodes begin to talk. What they may say beyond that goes by format levels, so this stays as it is. */
 export const protocolVersion = 1;
@@ -91,6 +91,8 @@ export type PeerMessage =
   | { readonly kind: 'fetched'; readonly entry: Entry }
   /** The entry that was asked for cannot be given here now: another node is asked without waiting. */
   | { readonly kind: 'lacking'; readonly index: LogIndex; readonly hash: EntryHash }
+  /** It has expired: the log begins after this base, also at the one who asked, who could not come as far as to apply that. */
+  | { readonly kind: 'trimmed'; readonly base: LogBase }
   /** An operator wants the members changed, and this is not the leader (protocol G4). */
   | { readonly kind: 'change-members'; readonly requestId: string; readonly change: MemberChange }
   | { readonly kind: 'members-changed'; readonly requestId: string; readonly result: MemberChangeResult }

@@ -83,7 +83,13 @@ describe('in a log', () => {
   });
   const opened = (first: number): RaftLog =>
     new RaftLog({
-      base: { ...emptyLog, hash: asHash('0') },
+      base: {
+        position: { ...emptyLog, hash: asHash('0') },
+        timeMs: 0,
+        configuration: at(first),
+        configurationIndex: asIndex(first),
+        formatLevel: 2,
+      },
       last: { ...emptyLog, hash: asHash('0') },
       runs: [],
       commit: asIndex(0),

@@ -4,7 +4,7 @@
  */
 import type { Entry, ReplicaId, Term } from '../../src/raft/core/types.ts';
 import { entriesText, position } from './print.ts';
-import { type Replica, textOf } from './replica.ts';
+import { appendsOf, type Replica, textOf } from './replica.ts';
 import { demand, type Effects, type Watcher } from './watcher.ts';
 
 /** `checked` counts the cases in which the property could have been broken: a run without any proves nothing. */
@@ -51,7 +51,7 @@ export class LeaderAppendOnly implements Property {
     if (before?.term !== term) return;
     this.checked += writes.length;
     demand(
-      isPrefix(before.entries, replica.entries) && writes.every(({ truncateFrom }) => truncateFrom === null),
+      isPrefix(before.entries, replica.entries) && appendsOf(writes).every(({ truncateFrom }) => truncateFrom === null),
       () => `leader ${replica.id} had ${entriesText(before.entries)}, now ${entriesText(replica.entries)}`,
     );
   }

@@ -85,6 +85,8 @@ export class Harness {
         return this.#change(this.#replica(names[0]), names.slice(1), settings);
       case 'transfer':
         return this.#transfer(this.#replica(names[0]), asReplicaId(names[1] ?? ''));
+      case 'trim':
+        return this.#trim(this.#replica(names[0]), Number(names[1]));
       case 'read':
         return this.#each(names[0], (replica) => replica.read(names[1] ?? 'r'));
       case 'unreachable':
@@ -124,6 +126,7 @@ export class Harness {
     const number = (name: string, otherwise: number): number => Number(settings.get(name) ?? otherwise);
     const options: ReplicaOptions = {
       ...defaultOptions,
+      history: new Map(),
       window: { ...defaultOptions.window, messagesMax: number('window', defaultOptions.window.messagesMax) },
       appendEntriesMax: number('append-entries', defaultOptions.appendEntriesMax),
     };
@@ -277,6 +280,13 @@ export class Harness {
       );
       if (result.outcome !== 'appended')
         this.#lines.push(`${replica.id}: ${result.outcome === 'refused' ? result.why : result.outcome}`);
+    });
+  }
+
+  #trim(replica: Replica, index: number): void {
+    this.#watch(replica, () => {
+      const result = replica.trim(index);
+      if (result !== 'appended') this.#lines.push(`${replica.id}: ${result}`);
     });
   }
 

@@ -34,7 +34,7 @@ import {
 } from './figure-3.ts';
 import { noCoverage } from './promises.ts';
 import { RandomCluster, schedule } from './random-cluster.ts';
-import { diskOf, logOfTerms, type Replica, textOf } from './replica.ts';
+import { appendsOf, diskOf, logOfTerms, type Replica, textOf } from './replica.ts';
 import {
   AppliesWhatIsCommitted,
   EntriesFlowOneWay,
@@ -252,7 +252,7 @@ describe('5.4.3 the argument', () => {
         follower.step(append({ term, after: [0, 0], entries: log.slice(0, upTo) }));
     }
     expect(terms(follower)).toEqual([1, 2, 3, 4]);
-    expect(follower.takeOutcome().writes.map(({ truncateFrom }) => truncateFrom)).toEqual([null, null]);
+    expect(appendsOf(follower.takeOutcome().writes).map(({ truncateFrom }) => truncateFrom)).toEqual([null, null]);
   });
 
   test('step 5: a vote that was given says that the log of the candidate is at least as up to date', () => {

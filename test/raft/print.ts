@@ -45,6 +45,8 @@ function bodyText(message: Message): string {
       return `s${message.session} round=${message.round}`;
     case 'read-index':
       return message.requestId;
+    case 'snapshot':
+      return `s${message.session} base=${position(message.base.position)}`;
     case 'read-index-reply':
       break;
   }
@@ -52,6 +54,7 @@ function bodyText(message: Message): string {
 }
 
 export function writeText(write: LogWrite): string {
+  if ('base' in write) return `${write.replacesLog ? 'begin anew' : 'trim'} after ${position(write.base.position)}`;
   const truncation = write.truncateFrom === null ? '' : `truncate from ${write.truncateFrom}, `;
   return `${truncation}${entriesText(write.entries)}`;
 }

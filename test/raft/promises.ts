@@ -7,7 +7,7 @@
 import type { Message } from '../../src/raft/core/message.ts';
 import type { Entry, LogIndex, ReplicaId, Term } from '../../src/raft/core/types.ts';
 import { messageText } from './print.ts';
-import type { Replica } from './replica.ts';
+import { appendsOf, type Replica } from './replica.ts';
 import { demand, type Effects, type Watcher } from './watcher.ts';
 
 /** How often what happened: schedules in which nothing happens prove nothing. */
@@ -18,6 +18,9 @@ export interface Coverage {
   transfers: number;
   committed: number;
   truncations: number;
+  /** Bases that replicas took from a trim, and from a leader in the place of their whole log. */
+  trims: number;
+  installs: number;
   crashes: number;
   amnesia: number;
   recovered: number;
@@ -31,6 +34,8 @@ export const noCoverage = (): Coverage => ({
   transfers: 0,
   committed: 0,
   truncations: 0,
+  trims: 0,
+  installs: 0,
   crashes: 0,
   amnesia: 0,
   recovered: 0,
@@ -89,7 +94,8 @@ export class Promises implements Watcher {
 
   /** Throws a Violation if a promise is broken after an action on `replica`. */
   check(replica: Replica, { writes, messages, reads }: Effects): void {
-    for (const write of writes) {
+    for (const write of writes) if ('base' in write) this.#coverage[write.replacesLog ? 'installs' : 'trims'] += 1;
+    for (const write of appendsOf(writes)) {
       if (write.truncateFrom !== null) this.#coverage.truncations += 1;
       // What a lone voter appended in a term that never became durable did not happen.
       if (this.#replicas.length > 1) for (const entry of write.entries) this.#checkMatching(entry);

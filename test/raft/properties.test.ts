@@ -6,7 +6,7 @@ import { RaftLog } from '../../src/raft/core/log.ts';
 import { countVotes, majority, reachedByMajority } from '../../src/raft/core/quorum.ts';
 import { asIndex, asTerm, emptyLog, type Entry, type LogPosition } from '../../src/raft/core/types.ts';
 import { naiveReached, naiveVote } from './naive-quorum.ts';
-import { logOfTerms, runsOf, tailOf } from './replica.ts';
+import { appendsOf, logOfTerms, runsOf, tailOf } from './replica.ts';
 
 describe('quorum', () => {
   test('reachedByMajority is the largest value that more than half have reached', () => {
@@ -61,7 +61,13 @@ const leaderLogs: fc.Arbitrary<readonly (readonly Entry[])[]> = fc
 
 const open = (entries: readonly Entry[], base: LogPosition = emptyLog, commit = 0): RaftLog =>
   new RaftLog({
-    base,
+    base: {
+      position: base,
+      timeMs: 0,
+      configuration: votersOnly([]),
+      configurationIndex: base.index,
+      formatLevel: 2,
+    },
     last: entries.length === 0 ? base : tailOf(entries),
     runs: runsOf(entries),
     commit: asIndex(commit),
@@ -125,7 +131,7 @@ describe('log', () => {
             const conflict = entries.findIndex((entry) => naive[entry.index - 1]?.term !== entry.term);
             if (conflict >= 0) naive = [...naive.slice(0, previous + conflict), ...entries.slice(conflict)];
           }
-          for (const write of log.takeWrites()) {
+          for (const write of appendsOf(log.takeWrites())) {
             disk = [...disk.slice(0, (write.truncateFrom ?? disk.length + 1) - 1), ...write.entries];
           }
           expect(disk).toEqual(naive);

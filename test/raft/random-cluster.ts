@@ -1,9 +1,10 @@
 /**
  * A cluster driven by a list of numbers: each one picks an action (deliver, lose, repeat or reorder a message, complete a
- * write, tick, propose, read, hand over, crash, restart with or without amnesia, cut a link) among those possible now. A watcher looks
+ * write, tick, propose, trim, read, hand over, crash, restart with or without amnesia, cut a link) among those possible now. A watcher looks
  * at what each action led to.
  */
 import fc from 'fast-check';
+import { trimFrom } from '../../src/raft/core/format-level.ts';
 import { asReplicaId, type ReplicaId } from '../../src/raft/core/types.ts';
 import { type Coverage, Promises } from './promises.ts';
 import { defaultOptions, diskOf, Replica, type ReplicaOptions, type Sent } from './replica.ts';
@@ -41,6 +42,7 @@ export class RandomCluster {
       ...defaultOptions,
       window: { messagesMax: 3, bytesMax: 2 ** 24 },
       appendEntriesMax: 3,
+      history: new Map(),
       randomBelow: (bound) => (draws = (draws * 7 + 3) % 101) % bound,
     };
     this.#replicas = voters.map((id) => new Replica(id, voters, diskOf({}), options));
@@ -59,7 +61,8 @@ export class RandomCluster {
     else if (kind < 440) this.#deliver(pick, false);
     else if (kind < 455) this.#deliver(pick, true);
     else if (kind < 465) this.#transit.splice(pick % Math.max(1, this.#transit.length), 1);
-    else if (kind < 700) this.#persistSome(pick);
+    else if (kind < 692) this.#persistSome(pick);
+    else if (kind < 700) this.#trim(pick);
     else if (kind < 840) this.#act(replica, () => replica.tick());
     else if (kind < 900) this.#propose(pick);
     else if (kind < 925) this.#read(replica);
@@ -156,6 +159,15 @@ export class RandomCluster {
     if (newest === undefined) return;
     this.#payloads += 1;
     this.#act(newest, () => newest.propose(`p${this.#payloads}`));
+  }
+
+  #trim(pick: number): void {
+    const leader = this.#newestLeader();
+    if (leader === undefined) return;
+    const { base, commit, formatLevel } = leader.raft;
+    const above = commit - base.position.index;
+    if (above > 0 && formatLevel >= trimFrom)
+      this.#act(leader, () => leader.trim(base.position.index + 1 + (pick % above)));
   }
 
   #read(replica: Replica): void {

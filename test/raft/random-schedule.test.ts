@@ -24,13 +24,15 @@ describe('random schedules', () => {
       { numRuns: runs, interruptAfterTimeLimit },
     );
     // Schedules in which nothing happens prove nothing.
-    const { steps, leaders, committed, readsConfirmed, truncations, transfers } = coverage;
+    const { steps, leaders, committed, readsConfirmed, truncations, transfers, trims, installs } = coverage;
     expect(committed).toBeGreaterThan(steps / 200);
     expect(readsConfirmed).toBeGreaterThan(steps / 500);
     if (size === 1) return;
     expect(leaders).toBeGreaterThan(steps / 1000);
     expect(transfers).toBeGreaterThan(steps / 20_000);
     expect(truncations).toBeGreaterThan(steps / 10_000);
+    expect(trims).toBeGreaterThan(steps / 1_000);
+    expect(installs).toBeGreaterThan(steps / 50_000);
   });
 
   test.each([

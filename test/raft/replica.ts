@@ -8,7 +8,7 @@ import { type ConfigurationChange, votersOnly } from '../../src/raft/core/config
 import { decodeFormatLevel, formatRange, type OpenedFormatLevel } from '../../src/raft/core/format-level.ts';
 import type { Message } from '../../src/raft/core/message.ts';
 import type { Window } from '../../src/raft/core/progress.ts';
-import { RaftLog, type LogWrite, type TermRun } from '../../src/raft/core/log.ts';
+import { type AppendWrite, RaftLog, type LogWrite, type TermRun } from '../../src/raft/core/log.ts';
 import type {
   ChangeResult,
   Proposal,
@@ -28,16 +28,22 @@ import {
   emptyLog,
   type Entry,
   type EntryHash,
+  type LogBase,
   type LogIndex,
   type LogPosition,
   type ReplicaId,
   zeroHash,
 } from '../../src/raft/core/types.ts';
 import { decodeConfiguration, encodeConfiguration } from '../../src/store/configuration-record.ts';
+import { decodeTrim, encodeTrim } from '../../src/store/trim-record.ts';
 
-/** What survives a crash. Entry i stands at place i - 1. */
+/**
+ * What survives a crash. Entry i stands at place i - 1, also below the base: what was trimmed, or never came because a base was
+ * installed instead, is here for the checks alone, and the core is not told of it.
+ */
 export interface Disk {
   ballot: Ballot;
+  base: LogBase | null;
   entries: Entry[];
   promise: LogPosition;
   commit: LogIndex;
@@ -59,6 +65,8 @@ export interface ReplicaOptions {
   readonly electionTicksMin: number;
   readonly electionTicksMax: number;
   readonly randomBelow: (bound: number) => number;
+  /** Every entry that any replica of the cluster ever had. */
+  readonly history?: Map<EntryHash, Entry>;
 }
 
 export const defaultOptions: ReplicaOptions = {
@@ -110,6 +118,7 @@ export function membersText({ voters, outgoing, learners }: Configuration): stri
 
 export function textOf({ kind, payload }: Entry): string {
   if (kind === 'noop') return 'noop';
+  if (kind === 'trim') return `trim up to ${decodeTrim(payload).position.index}`;
   return kind === 'configuration'
     ? `members ${membersText(decodeConfiguration(payload).configuration)}`
     : decoder.decode(payload);
@@ -154,6 +163,7 @@ export function diskOf(found: {
   const tail = tailOf(entries);
   return {
     ballot: { term: asTerm(found.term ?? tail.term), vote: found.vote ?? null },
+    base: null,
     entries,
     promise: found.promise ?? tail,
     commit: asIndex(found.commit ?? 0),
@@ -169,6 +179,8 @@ export class Replica {
   #boots = 0;
   /** The log as this process has it, durable or not. */
   entries: Entry[] = [];
+  readonly #history: Map<EntryHash, Entry>;
+  #applied = 0;
   #unwritten: LogWrite[] = [];
   #ballot: Ballot | null = null;
   #ballotsAsked = 0;
@@ -180,6 +192,7 @@ export class Replica {
     this.voters = voters;
     this.disk = disk;
     this.#options = options;
+    this.#history = options.history ?? new Map();
     this.restart();
   }
 
@@ -232,6 +245,22 @@ export class Replica {
     this.#drain();
     return result;
   }
+  /** As leader: has the log trimmed up to the committed entry `index`. */
+  trim(index: number): ProposeResult {
+    const entry = this.entries[index - 1];
+    if (entry === undefined || index > this.raft.commit) throw new Error(`entry ${index} is not committed here`);
+    const inForce = configurationsIn(this.voters, this.entries).findLast((at) => at.index <= index);
+    const payload = encodeTrim({
+      position: { index: entry.index, term: entry.term, hash: entry.hash },
+      timeMs: entry.timeMs,
+      configuration: inForce?.configuration ?? votersOnly(this.voters),
+      configurationIndex: inForce?.index ?? emptyLog.index,
+      formatLevel: this.raft.formatLevel,
+    });
+    const result = this.raft.propose([{ kind: 'trim', payload, payloadHash: testHash(decoder.decode(payload)) }]);
+    this.#drain();
+    return result;
+  }
   read(requestId: string): void {
     this.raft.readIndex(requestId);
     this.#drain();
@@ -269,7 +298,10 @@ export class Replica {
   /** The sequence of the newest write of the batch. */
   #writeLog(count: number): number | null {
     const writes = this.#unwritten.splice(0, count);
-    for (const write of writes) applyWrite(this.disk.entries, write);
+    for (const write of writes) {
+      if ('base' in write) this.disk.base = write.base;
+      this.#applyWrite(this.disk.entries, write);
+    }
     return writes.at(-1)?.sequence ?? null;
   }
 
@@ -301,23 +333,32 @@ export class Replica {
 
   /** Starts from what is durable; with `loseFrom` the disk has forgotten its entries from there on. */
   restart(loseFrom?: number): void {
-    if (loseFrom !== undefined) this.disk.entries.length = Math.min(this.disk.entries.length, loseFrom - 1);
+    const base = this.disk.base ?? foundingBase(this.voters);
+    if (loseFrom !== undefined)
+      this.disk.entries.length = Math.min(this.disk.entries.length, Math.max(base.position.index, loseFrom - 1));
     const { ballot, entries, promise, commit } = this.disk;
+    const held = entries.slice(base.position.index);
+    this.#applied = base.position.index;
     this.#boots += 1;
     this.#ballotsDurable = this.#ballotsAsked;
     this.entries = [...entries];
-    const kept = promise.index === 0 || entries[promise.index - 1]?.hash === promise.hash;
+    const { index: begins, hash: beginsWith } = base.position;
+    const heldThere = promise.index === begins ? beginsWith : entries[promise.index - 1]?.hash;
+    const kept = promise.index >= begins && heldThere === promise.hash;
     this.#raft = new Raft({
       ...this.#options,
       self: this.id,
       boot: asBootId(`${this.id}.${this.#boots}`),
       ballot,
       log: {
-        base: emptyLog,
-        last: tailOf(entries),
-        runs: runsOf(entries),
+        base,
+        last: held.at(-1) ?? base.position,
+        runs: runsOf(held),
         commit,
-        configurations: configurationsIn(this.voters, entries),
+        configurations: [
+          { index: base.configurationIndex, configuration: base.configuration },
+          ...configurationsIn([], held).slice(1),
+        ],
         formatLevel: formatLevelIn(entries, this.disk.formatLevel ?? formatRange.newest),
       },
       membersMax: 7,
@@ -333,6 +374,17 @@ export class Replica {
   }
 
   #drain(): void {
+    this.#takeReady();
+    // What is applied can only lead to another write.
+    while (this.#applied < this.raft.commit) {
+      this.#applied += 1;
+      const entry = this.entries[this.#applied - 1];
+      if (entry?.kind === 'trim') this.raft.trimTo(decodeTrim(entry.payload));
+    }
+    this.#takeReady();
+  }
+
+  #takeReady(): void {
     const ready = this.raft.ready();
     if (ready.ballot !== null) {
       this.#ballot = ready.ballot;
@@ -340,7 +392,7 @@ export class Replica {
       this.outcome.ballots.push(ready.ballot);
     }
     for (const write of ready.writes) {
-      applyWrite(this.entries, write);
+      this.#applyWrite(this.entries, write);
       this.#unwritten.push(write);
       this.outcome.writes.push(write);
     }
@@ -350,12 +402,46 @@ export class Replica {
     this.outcome.reads.push(...ready.reads);
   }
 
+  #applyWrite(entries: Entry[], write: LogWrite): void {
+    if ('base' in write) {
+      if (write.replacesLog) entries.splice(0, entries.length, ...this.#upTo(write.base.position));
+      return;
+    }
+    if (write.truncateFrom !== null) entries.length = write.truncateFrom - 1;
+    for (const entry of write.entries) {
+      if (entry.index !== entries.length + 1)
+        throw new Error(`a write of ${entry.index} does not follow ${entries.length}`);
+      entries.push(entry);
+      this.#history.set(entry.hash, entry);
+    }
+  }
+
+  /** The entries that a base stands for. */
+  #upTo({ index, hash }: LogPosition): Entry[] {
+    const entries: Entry[] = [];
+    for (let name = hash; entries.length < index;) {
+      const entry = this.#history.get(name);
+      if (entry === undefined) throw new Error(`nobody ever had the entry ${name} below the base at ${index}`);
+      entries.push(entry);
+      name = entry.previousHash;
+    }
+    return entries.toReversed();
+  }
+
   #filled(message: ReturnType<Raft['ready']>['messages'][number]): Message {
     if (message.type !== 'append') return message;
     const { lastIndex, ...append } = message;
     return { ...append, entries: this.entries.slice(message.previousIndex, lastIndex) };
   }
 }
+
+const foundingBase = (voters: readonly ReplicaId[]): LogBase => ({
+  position: emptyLog,
+  timeMs: 0,
+  configuration: votersOnly(voters),
+  configurationIndex: emptyLog.index,
+  formatLevel: 1,
+});
 
 function configurationsIn(voters: readonly ReplicaId[], entries: readonly Entry[]): ConfigurationAt[] {
   const logged = entries
@@ -372,11 +458,6 @@ function formatLevelIn(entries: readonly Entry[], founded: number): OpenedFormat
   return { level: founded, written: founded, raises };
 }
 
-function applyWrite(entries: Entry[], write: LogWrite): void {
-  if (write.truncateFrom !== null) entries.length = write.truncateFrom - 1;
-  for (const entry of write.entries) {
-    if (entry.index !== entries.length + 1)
-      throw new Error(`a write of ${entry.index} does not follow ${entries.length}`);
-    entries.push(entry);
-  }
-}
+/** Without those that only move the base. */
+export const appendsOf = (writes: readonly LogWrite[]): readonly AppendWrite[] =>
+  writes.filter((write): write is AppendWrite => !('base' in write));

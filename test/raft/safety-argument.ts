@@ -6,7 +6,7 @@ import { RaftLog } from '../../src/raft/core/log.ts';
 import type { Entry, ReplicaId } from '../../src/raft/core/types.ts';
 import { isPrefix, leads, type Property, same } from './figure-3.ts';
 import { entriesText, position } from './print.ts';
-import { type Replica, tailOf } from './replica.ts';
+import { appendsOf, type Replica, tailOf } from './replica.ts';
 import { demand, type Effects } from './watcher.ts';
 
 /** What leaders have declared committed, in the order of the log. */
@@ -77,7 +77,7 @@ export class FollowersRemoveOnlyConflicts implements Property {
 
   check(replica: Replica, { writes }: Effects): void {
     let log = this.#logOf.get(replica.id) ?? [];
-    for (const { truncateFrom, entries } of writes) {
+    for (const { truncateFrom, entries } of appendsOf(writes)) {
       if (truncateFrom !== null) {
         this.checked += 1;
         const removed = log[truncateFrom - 1];

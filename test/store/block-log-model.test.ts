@@ -2,10 +2,19 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { votersOnly } from '../../src/raft/core/configuration.ts';
-import { asIndex, asReplicaId, type Entry, emptyLog } from '../../src/raft/core/types.ts';
+import {
+  asHash,
+  asIndex,
+  asReplicaId,
+  asTerm,
+  type Entry,
+  emptyLog,
+  type LogBase,
+  type LogPosition,
+} from '../../src/raft/core/types.ts';
 import { BlockLog, type StagedWrite } from '../../src/store/block-log.ts';
 import { positionOf } from '../../src/store/entry.ts';
-import { baseKey, entriesEnd, entryKey } from '../../src/store/log-keys.ts';
+import { baseKey, entriesEnd, entryKey, indexOfKey } from '../../src/store/log-keys.ts';
 import { Machine } from './machine.ts';
 import { entriesAfter } from './support.ts';
 
@@ -14,6 +23,23 @@ const small = { cacheBytesMax: 250, batchBytesMax: 450 };
 
 const idOf = (entries: readonly Entry[]): string => entries.map(({ hash }) => hash.slice(0, 8)).join(' ');
 
+/** A log that begins after some position. */
+interface Model {
+  readonly begin: LogPosition;
+  readonly entries: readonly Entry[];
+}
+const nothing: Model = { begin: emptyLog, entries: [] };
+const modelId = ({ begin, entries }: Model): string => `${begin.index} ${begin.hash.slice(0, 8)}: ${idOf(entries)}`;
+const endOf = ({ begin, entries }: Model): LogPosition => (entries.length === 0 ? begin : last(entries));
+
+const baseAt = (position: LogPosition): LogBase => ({
+  position,
+  timeMs: 5,
+  configuration: founding.configuration,
+  configurationIndex: emptyLog.index,
+  formatLevel: 2,
+});
+
 async function open(machine: Machine): Promise<BlockLog> {
   const keyValue = await machine.wait(machine.platform.disk.openKeyValue('log'));
   return machine.wait(BlockLog.open({ keyValue, ...small }));
@@ -21,8 +47,9 @@ async function open(machine: Machine): Promise<BlockLog> {
 
 async function contentsOf(machine: Machine, log: BlockLog): Promise<Entry[]> {
   const entries: Entry[] = [];
-  while (entries.length < log.last.index) {
-    const first = asIndex(entries.length + 1);
+  const begin = log.base?.position.index ?? 0;
+  while (begin + entries.length < log.last.index) {
+    const first = asIndex(begin + entries.length + 1);
     entries.push(...(await machine.wait(log.readRange(first, log.last.index, machine.random.below(300)))));
   }
   return entries;
@@ -30,7 +57,8 @@ async function contentsOf(machine: Machine, log: BlockLog): Promise<Entry[]> {
 
 type Step =
   | { readonly do: 'stage'; readonly cut: number; readonly count: number }
-  | { readonly do: 'flush' | 'read' }
+  | { readonly do: 'flush' | 'read' | 'delete' }
+  | { readonly do: 'trim' | 'install'; readonly by: number }
   | { readonly do: 'events'; readonly count: number }
   | { readonly do: 'crash'; readonly kind: 'process' | 'power' };
 
@@ -47,6 +75,9 @@ const anySteps = fc.array(
     { weight: 5, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('events' as const), count: fc.nat(3) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('read' as const) }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('delete' as const) }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('trim' as const), by: fc.nat(5) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('install' as const), by: fc.nat(3) }) },
     {
       weight: 1,
       arbitrary: fc.record({
@@ -65,40 +96,63 @@ describe('block log against a plain array', () => {
         const machine = new Machine(seed);
         let log = await open(machine);
         await machine.wait(log.found(founding));
-        let staged: Entry[] = [];
-        /** Every state the disk may be in: the one flushed last, then one more per entry staged since. */
-        let states: Entry[][] = [[]];
+        let staged = nothing;
+        /** Every state the disk may be in: the one flushed last, then one more per entry and base staged since. */
+        let states: Model[] = [staged];
         let flushing: Promise<void> | null = null;
         let term = 1;
         let sequence = 0;
+        const become = (next: Model): void => {
+          staged = next;
+          states.push(next);
+        };
 
         for (const step of steps) {
           switch (step.do) {
             case 'stage': {
-              const keep = Math.max(0, staged.length - step.cut);
-              const cuts = keep < staged.length;
+              const kept = staged.entries.slice(0, Math.max(0, staged.entries.length - step.cut));
+              const cuts = kept.length < staged.entries.length;
               if (cuts) term += 1;
-              staged = staged.slice(0, keep);
-              const entries = entriesAfter(last(staged), Array<number>(step.count).fill(term), 'x'.repeat(30));
+              const before = { ...staged, entries: kept };
+              const entries = entriesAfter(endOf(before), Array<number>(step.count).fill(term), 'x'.repeat(30));
               const write: StagedWrite = {
                 sequence: (sequence += 1),
-                truncateFrom: cuts ? asIndex(keep + 1) : null,
+                truncateFrom: cuts ? asIndex(endOf(before).index + 1) : null,
                 entries,
               };
               log.stage(write);
-              for (const entry of entries) {
-                staged = [...staged, entry];
-                states.push(staged);
-              }
-              expect(log.last).toEqual(last(staged));
+              entries.forEach((_, at) => become({ ...before, entries: [...kept, ...entries.slice(0, at + 1)] }));
               break;
             }
+            case 'trim': {
+              const upTo = staged.entries[step.by];
+              if (upTo === undefined) break;
+              const begin = positionOf(upTo);
+              log.stage({ sequence: (sequence += 1), base: baseAt(begin), replacesLog: false });
+              become({ begin, entries: staged.entries.slice(step.by + 1) });
+              break;
+            }
+            case 'install': {
+              // Behind the end of this log, or inside of it where another entry stands.
+              const index = asIndex(Math.max(staged.begin.index + 1, endOf(staged).index - 1 + step.by));
+              term += 1;
+              const begin = { index, term: asTerm(term), hash: asHash(`${term}`.padStart(32, 'f')) };
+              log.stage({ sequence: (sequence += 1), base: baseAt(begin), replacesLog: true });
+              become({ begin, entries: [] });
+              break;
+            }
+            case 'delete':
+              await machine.wait(log.deleteTrimmed());
+              break;
             case 'flush': {
               if (flushing !== null) await machine.wait(flushing);
               if (!log.hasStaged) break;
               const flushed = log.flush();
+              const before = states;
               flushing = flushed.then(({ position }) => {
-                const at = states.findIndex((state) => last(state).hash === position.hash);
+                const at = before.findIndex(
+                  (state) => endOf(state).hash === position.hash && state.begin.index === log.durableBase,
+                );
                 expect(at).toBeGreaterThan(0);
                 states = states.slice(at);
                 flushing = null;
@@ -110,28 +164,32 @@ describe('block log against a plain array', () => {
               await machine.events(step.count);
               break;
             case 'read':
-              expect(idOf(await contentsOf(machine, log))).toBe(idOf(staged));
+              expect(idOf(await contentsOf(machine, log))).toBe(idOf(staged.entries));
               break;
             case 'crash': {
               machine.crash(step.kind);
               flushing = null;
               log = await open(machine);
               expect([log.opened.reason, log.opened.dropped]).toEqual([null, 0]);
-              staged = await contentsOf(machine, log);
-              expect(states.map(idOf)).toContain(idOf(staged));
+              staged = { begin: log.base?.position ?? emptyLog, entries: await contentsOf(machine, log) };
+              expect(states.map(modelId)).toContain(modelId(staged));
               states = [staged];
               break;
             }
             default:
               step satisfies never;
           }
+          expect([log.base?.position, log.last]).toEqual([staged.begin, endOf(staged)]);
         }
         if (flushing !== null) await machine.wait(flushing);
         while (log.hasStaged) await machine.wait(log.flush());
+        while ((await machine.wait(log.deleteTrimmed())) > 0);
+        const onDisk = machine.disk.entries('log').flatMap(([key]) => indexOfKey(key) ?? []);
+        expect(onDisk.filter((index) => index <= staged.begin.index)).toEqual([]);
         machine.crash('power');
-        expect(idOf(await contentsOf(machine, await open(machine)))).toBe(idOf(staged));
+        expect(idOf(await contentsOf(machine, await open(machine)))).toBe(idOf(staged.entries));
       }),
-      { numRuns: 120 },
+      { numRuns: 200 },
     );
   });
 

@@ -84,7 +84,7 @@ describe('block log', () => {
       const keyValue = await storeOf(machine);
       await foundedLog(keyValue);
       const log = await BlockLog.open({ keyValue });
-      expect(log.base).toEqual({ ...founding, position: emptyLog, timeMs: 0 });
+      expect(log.base).toEqual({ ...founding, configurationIndex: emptyLog.index, position: emptyLog, timeMs: 0 });
     }),
   );
 
@@ -347,7 +347,8 @@ describe('a repair', () => {
       await expect(log.repair(stranger)).rejects.toThrow('not the one that the log names');
       await expect(log.repair({ ...third, index: asIndex(4) })).rejects.toThrow('does not have the hash it names');
       await expect(log.repair({ ...third, payload: stranger.payload })).rejects.toThrow('its payload');
-      for (const index of [0, 7]) {
+      expect(await log.repair({ ...third, index: asIndex(0) })).toBe(false);
+      for (const index of [7, 8]) {
         await expect(log.repair({ ...third, index: asIndex(index) })).rejects.toThrow('not in the durable log');
       }
       expect(machine.disk.entries('log')).toEqual(before);

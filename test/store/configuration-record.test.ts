@@ -48,7 +48,7 @@ describe('no configuration', () => {
 });
 
 test('a base record of settled voters at format level 1 is what 0.1.0 wrote, and any other of a format that it refuses', () => {
-  const base = { clusterId: 'c1', position: emptyLog, timeMs: 0, formatLevel: 1 };
+  const base = { clusterId: 'c1', position: emptyLog, timeMs: 0, configurationIndex: emptyLog.index, formatLevel: 1 };
   const plain = encodeBaseRecord({ ...base, configuration: votersOnly([n1, n2, n3]) });
   expect(decodeJsonRecord(plain, 'the base record')).toMatchObject({
     format: 1,

@@ -91,6 +91,7 @@ describe('messages', () => {
       'fetch',
       'fetched',
       'lacking',
+      'trimmed',
       'change-members',
       'members-changed',
       'hand-over',

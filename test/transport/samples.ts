@@ -91,6 +91,20 @@ const append = fc
     entries: chain(payloads, { index: previousIndex, term: 4, hash: zeroHash }),
   }));
 
+const base = fc.record({
+  position: fc.record({ index, term, hash: fc.constantFrom('0', 'e').map((digit) => asHash(digit.repeat(32))) }),
+  timeMs: number,
+  configuration: fc.record({
+    voters: fc.array(replica, { maxLength: 7 }),
+    outgoing: fc.array(replica, { maxLength: 7 }),
+    learners: fc.array(fc.record({ replica, replaces: fc.option(replica) }), { maxLength: 2 }),
+    addresses: fc.constantFrom<Record<string, string>>({}, { n4: '10.0.0.4:4319' }),
+  }),
+  configurationIndex: index,
+  formatLevel: fc.constantFrom(1, 2),
+});
+const snapshot = fc.record({ ...envelope, type: fc.constant('snapshot' as const), session: number, base });
+
 const raft = fc.oneof(
   fc.record({ ...envelope, type: fc.constant('pre-vote' as const), lastTerm: term, lastIndex: index }),
   fc.record({
@@ -104,6 +118,7 @@ const raft = fc.oneof(
   fc.record({ ...envelope, type: fc.constant('pre-vote-reply' as const), granted: fc.boolean(), campaignTerm: term }),
   fc.record({ ...envelope, type: fc.constant('vote-reply' as const), granted: fc.boolean() }),
   append,
+  snapshot,
   fc.record({
     ...envelope,
     type: fc.constant('append-reply' as const),
@@ -151,6 +166,7 @@ export const anyMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
     index,
     hash: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => asHash(Buffer.from(bytes).toString('hex'))),
   }),
+  fc.record({ kind: fc.constant('trimmed' as const), base }),
   fc.tuple(fc.nat(1e12), payload).map(([before, bytes]) => ({
     kind: 'fetched' as const,
     entry: chain([bytes], { index: before, term: 2, hash: zeroHash })[0] as Entry,

@@ -27,12 +27,15 @@ export const levelOfKind: Readonly<Record<EntryKind, number>> = {
   noop: 1,
   block: 1,
   configuration: 2,
+  trim: 2,
   'format-level': 2,
 };
 
 /** From these levels on the members can be changed, and a node can be told to take the lead over. */
 export const membersChangeFrom = levelOfKind.configuration;
 export const transferFrom = 2;
+/** From this level on the log can be trimmed. */
+export const trimFrom = levelOfKind.trim;
 
 export const encodeFormatLevel = (level: number): Uint8Array => Uint8Array.of(level);
 
@@ -95,6 +98,13 @@ export class FormatLevels {
   /** Entries from `from` on are gone. */
   truncate(from: LogIndex): void {
     this.#pending = this.#pending.filter(({ index }) => index < from);
+  }
+
+  /** A base stands in the place of all entries. What it says is committed. */
+  install(level: number): void {
+    this.#level = Math.max(this.#level, level);
+    this.#written = Math.max(this.#written, level);
+    this.#pending = [];
   }
 
   commitTo(commit: LogIndex): void {

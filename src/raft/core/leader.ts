@@ -115,6 +115,10 @@ export class Leader {
     const progress = this.#progress.get(peer);
     if (progress === undefined) return;
     const { log } = this.#context;
+    if (progress.next <= log.base.position.index) {
+      this.#sendBase(peer, progress);
+      return;
+    }
     while (!progress.paused && (progress.next <= log.last.index || progress.state === 'probe')) {
       let last = progress.next - 1;
       let bytes = 0;
@@ -127,6 +131,16 @@ export class Leader {
       this.#sendAppend(peer, progress, asIndex(progress.next - 1), asIndex(last));
       progress.sent(asIndex(last), bytes);
     }
+  }
+
+  /** What it lacks is no longer in the log (thesis 5): one message brings it to the base, and the log goes on from there. */
+  #sendBase(peer: ReplicaId, progress: Progress): void {
+    const { log } = this.#context;
+    // Also out of a full window, of which nothing may ever be acknowledged.
+    if (progress.state === 'replicate') progress.becomeProbe();
+    if (progress.paused) return;
+    this.#context.send({ ...this.#envelope(peer), type: 'snapshot', session: progress.session, base: log.base });
+    progress.sent(asIndex(progress.next - 1), 0);
   }
 
   #sendAppend(peer: ReplicaId, progress: Progress, previousIndex: LogIndex, lastIndex: LogIndex): void {
@@ -213,7 +227,7 @@ export class Leader {
     progress.roundEchoed = Math.max(progress.roundEchoed, message.round);
     this.#confirmReads();
     const { log } = this.#context;
-    if (progress.heartbeatEchoed()) {
+    if (progress.heartbeatEchoed() && progress.next > log.base.position.index) {
       this.#sendAppend(message.from, progress, asIndex(progress.next - 1), asIndex(progress.next - 1));
     }
     // A caught-up follower is probed, too: only an acknowledgement takes it back to replicate.

@@ -1,10 +1,10 @@
 /**
  * The core's view of the log: terms, the last position, what is durable and what is committed. Payloads stay outside.
  *
- *   base <= commit <= last,  base <= durable <= last
+ *   base <= commit <= last,  durable <= last
  *
  * The newest configuration in the log is the one in force, committed or not; a truncation takes it back (protocol G4).
- * `commit` may be ahead of `durable` on a follower: the majority that holds the entry need not include it.
+ * `commit`, and a base below it, may be ahead of `durable` on a follower: the majority that holds the entry need not include it.
  */
 import { FormatLevels, type OpenedFormatLevel } from './format-level.ts';
 import { InvariantError, invariant } from './invariant.ts';
@@ -14,6 +14,7 @@ import {
   type ConfigurationAt,
   type Entry,
   type EntryHash,
+  type LogBase,
   type LogIndex,
   type LogPosition,
   type Term,
@@ -26,11 +27,21 @@ export interface TermRun {
 }
 
 /** One change of the log on its way to the disk. Writes are applied in the order of their sequence. */
-export interface LogWrite {
+export type LogWrite = AppendWrite | BaseWrite;
+
+export interface AppendWrite {
   readonly sequence: number;
   /** Entries from here on are removed first. */
   readonly truncateFrom: LogIndex | null;
   readonly entries: readonly Entry[];
+}
+
+/** The log goes on from another base. */
+export interface BaseWrite {
+  readonly sequence: number;
+  readonly base: LogBase;
+  /** No entry of before is of this log any more: the base was installed. Else those above it stay: the log was trimmed. */
+  readonly replacesLog: boolean;
 }
 
 /** Headers of this many newest entries are remembered, for window sizes and the hash chain. */
@@ -39,12 +50,12 @@ const recentMax = 8_192;
 const unknownEntryBytes = 64 * 1024;
 
 export class RaftLog {
-  readonly base: LogPosition;
+  #base: LogBase;
   #last: LogPosition;
   #commit: LogIndex;
   #durable: LogIndex;
   /** Ascending in both fields; the last run reaches to `last`. */
-  readonly #runs: TermRun[];
+  #runs: TermRun[];
   /** Ascending; the first is committed, wherever this log ends. */
   #configurations: ConfigurationAt[];
   readonly #configurationIn: (payload: Uint8Array) => Configuration;
@@ -58,7 +69,7 @@ export class RaftLog {
 
   /** A log as found on disk: everything up to `last` is durable. */
   constructor(opened: {
-    base: LogPosition;
+    base: LogBase;
     last: LogPosition;
     runs: readonly TermRun[];
     commit: LogIndex;
@@ -71,17 +82,22 @@ export class RaftLog {
     this.#configurations = [...opened.configurations];
     this.#configurationIn = opened.configurationIn;
     this.formatLevels = new FormatLevels(opened.formatLevel);
-    this.base = opened.base;
+    this.#base = opened.base;
     this.#last = opened.last;
     this.#durable = opened.last.index;
     this.#runs = [...opened.runs];
-    this.#commit = asIndex(Math.max(opened.base.index, Math.min(opened.commit, opened.last.index)));
+    const { position } = opened.base;
+    this.#commit = asIndex(Math.max(position.index, Math.min(opened.commit, opened.last.index)));
     this.formatLevels.commitTo(this.#commit);
     this.#recent.set(opened.last.index, { hash: opened.last.hash, bytes: unknownEntryBytes });
-    this.#recent.set(opened.base.index, { hash: opened.base.hash, bytes: unknownEntryBytes });
+    this.#recent.set(position.index, { hash: position.hash, bytes: unknownEntryBytes });
     invariant(this.termAt(this.#last.index) === this.#last.term, 'term runs must reach to the last entry');
   }
 
+  /** What stands before the first entry. */
+  get base(): LogBase {
+    return this.#base;
+  }
   get last(): LogPosition {
     return this.#last;
   }
@@ -112,8 +128,9 @@ export class RaftLog {
 
   /** The term of the entry at `index`; undefined outside [base, last]. */
   termAt(index: LogIndex): Term | undefined {
-    if (index === this.base.index) return this.base.term;
-    if (index < this.base.index || index > this.#last.index) return undefined;
+    const base = this.#base.position;
+    if (index === base.index) return base.term;
+    if (index < base.index || index > this.#last.index) return undefined;
     return this.#runs.findLast((run) => run.first <= index)?.term;
   }
 
@@ -133,7 +150,7 @@ export class RaftLog {
       if (run.term <= term) break;
       candidate = Math.min(candidate, run.first - 1);
     }
-    return asIndex(Math.max(candidate, this.base.index));
+    return asIndex(Math.max(candidate, this.#base.position.index));
   }
 
   /** The leader's own append: entries follow `last` and chain to it. */
@@ -152,6 +169,10 @@ export class RaftLog {
         'entries of an append must follow its previous index (bug E14)',
       );
     });
+    const base = this.#base.position;
+    // What is below the base was committed, so the leader has just that.
+    if (previousIndex < base.index)
+      return this.tryAppend(base.index, base.term, entries.slice(base.index - previousIndex));
     if (this.termAt(previousIndex) !== previousTerm) return null;
     const matched = asIndex(previousIndex + entries.length);
     const firstNew = entries.findIndex((entry) => this.termAt(entry.index) !== entry.term);
@@ -180,7 +201,8 @@ export class RaftLog {
     this.formatLevels.truncate(from);
     this.#truncations.push({ sequence: this.#sequence, from });
     const index = asIndex(from - 1);
-    const term = index === this.base.index ? this.base.term : this.#runs.at(-1)?.term;
+    const base = this.#base.position;
+    const term = index === base.index ? base.term : this.#runs.at(-1)?.term;
     invariant(term !== undefined, `no term for entry ${index} below a truncation`);
     // An entry from before the restart may have no known hash; the entry that follows brings it.
     this.#last = { index, term, hash: this.#recent.get(index)?.hash ?? ('' as EntryHash) };
@@ -205,6 +227,55 @@ export class RaftLog {
         index: entry.index,
         configuration: this.#configurationIn(entry.payload),
       });
+  }
+
+  /**
+   * The cluster has agreed that the log begins after `base` (protocol E1). What this replica has not on its disk yet gets there
+   * before the base does. An older trim than one before changes nothing.
+   */
+  trimTo(base: LogBase): void {
+    const { index, term, hash } = base.position;
+    if (index <= this.#base.position.index) return;
+    invariant(index <= this.#commit, `entry ${index} is trimmed before it is committed`);
+    const known = this.#recent.get(index)?.hash ?? hash;
+    if (this.termAt(index) !== term || known !== hash)
+      throw new InvariantError(`entry ${index} is not the one that the cluster trims its log up to: the logs diverged`);
+    this.#runs =
+      index === this.#last.index
+        ? []
+        : this.#runs.filter((_, at) => (this.#runs[at + 1]?.first ?? Infinity) > index + 1);
+    this.#beginAfter(base, false);
+  }
+
+  /**
+   * A leader's base stands in the place of this log, which ends before it or has another entry there. All that it says is
+   * committed; what was not, goes, configurations among it (bug M8).
+   */
+  install(base: LogBase): void {
+    const { position, configuration, configurationIndex, formatLevel } = base;
+    invariant(position.index > this.#commit, `a base at ${position.index} would take back what is committed`);
+    this.#last = position;
+    this.#commit = position.index;
+    this.#runs = [];
+    this.#recent.clear();
+    // Nothing of this log is durable before the base is, whatever completes before.
+    this.#durable = asIndex(0);
+    this.#truncations.push({ sequence: this.#sequence + 1, from: asIndex(1) });
+    // The first one is committed, wherever this log ended.
+    const [committed] = this.#configurations;
+    const isNewer = committed !== undefined && committed.index > configurationIndex;
+    this.#configurations = [isNewer ? committed : { index: configurationIndex, configuration }];
+    this.formatLevels.install(formatLevel);
+    this.#beginAfter(base, true);
+  }
+
+  #beginAfter(base: LogBase, replacesLog: boolean): void {
+    this.#base = base;
+    const { index, hash } = base.position;
+    for (const below of this.#recent.keys()) if (below < index) this.#recent.delete(below);
+    this.#recent.set(index, { hash, bytes: 0 });
+    this.#sequence += 1;
+    this.#writes.push({ sequence: this.#sequence, base, replacesLog });
   }
 
   /** Raises the commit index. Never lowers it. */

@@ -1,5 +1,5 @@
 /** What replicas say to each other. Every message goes through `Raft.step`; there is no second path (bug E6). */
-import type { BootId, Entry, LogIndex, ReplicaId, Term } from './types.ts';
+import type { BootId, Entry, LogBase, LogIndex, ReplicaId, Term } from './types.ts';
 
 interface Envelope {
   readonly from: ReplicaId;
@@ -50,6 +50,16 @@ export interface Append extends Envelope {
 /** An append as the core emits it: entries in (previousIndex, lastIndex], still in the log. */
 export type AppendRange = Omit<Append, 'entries'> & { readonly lastIndex: LogIndex };
 
+/**
+ * The follower lacks entries that the leader no longer has: its log goes on from this base (thesis 5, protocol E1). There are no
+ * spans in it, so it is one small message; what follows is replication as ever. Answered like an append that ends at the base.
+ */
+export interface Snapshot extends Envelope {
+  readonly type: 'snapshot';
+  readonly session: number;
+  readonly base: LogBase;
+}
+
 export interface AppendReply extends Envelope {
   readonly type: 'append-reply';
   readonly session: number;
@@ -95,6 +105,7 @@ export type Message =
   | Vote
   | VoteReply
   | Append
+  | Snapshot
   | AppendReply
   | Heartbeat
   | HeartbeatReply

@@ -11,6 +11,7 @@ import type {
   Entry,
   EntryHash,
   EntryKind,
+  LogBase,
   LogIndex,
   LogPosition,
   ReplicaId,
@@ -22,7 +23,7 @@ export interface RaftOptions {
   readonly ballot: Ballot;
   /** The log as verified on disk. */
   readonly log: {
-    readonly base: LogPosition;
+    readonly base: LogBase;
     readonly last: LogPosition;
     readonly runs: readonly TermRun[];
     readonly commit: LogIndex;

@@ -20,6 +20,7 @@ import type {
   PreVote,
   PreVoteReply,
   ReadIndex,
+  Snapshot,
   TimeoutNow,
   Vote,
   VoteReply,
@@ -40,6 +41,7 @@ import {
   type BootId,
   type Configuration,
   type ConfigurationAt,
+  type LogBase,
   type LogIndex,
   type LogPosition,
   type ReplicaId,
@@ -110,6 +112,10 @@ export class Raft {
   }
   get commit(): LogIndex {
     return this.#log.commit;
+  }
+  /** What stands before the first entry of the log. */
+  get base(): LogBase {
+    return this.#log.base;
   }
   get last(): LogPosition {
     return this.#log.last;
@@ -255,6 +261,11 @@ export class Raft {
     return 'appended';
   }
 
+  /** The entry that names `base` was applied: the log begins after it from now on (protocol E1). */
+  trimTo(base: LogBase): void {
+    this.#log.trimTo(base);
+  }
+
   #appendConfiguration(leading: Leader, configuration: Configuration): void {
     const payload = this.#options.encodeConfiguration(configuration, this.configuration.index);
     this.#appendOwn([this.#proposal('configuration', payload)]);
@@ -341,7 +352,7 @@ export class Raft {
     if (message.term > this.#term) {
       const asks = message.type === 'pre-vote' || (message.type === 'vote' && !message.transfer);
       if (asks && this.#hearsLeader()) return;
-      const leads = message.type === 'append' || message.type === 'heartbeat';
+      const leads = message.type === 'append' || message.type === 'heartbeat' || message.type === 'snapshot';
       this.#becomeFollower(message.term, leads ? message.from : null);
     }
     if (message.term < this.#term) {
@@ -361,6 +372,8 @@ export class Raft {
         return this.#onAppend(message);
       case 'heartbeat':
         return this.#onHeartbeat(message);
+      case 'snapshot':
+        return this.#onSnapshot(message);
       case 'append-reply':
         if (this.#role.name === 'leader') this.#role.leading.onAppendReply(message);
         return;
@@ -379,7 +392,7 @@ export class Raft {
   /** Whoever speaks in an old term learns the new one, or it would stay there for ever (bug L1). Nothing of it is echoed. */
   #answerOldTerm(message: Message): void {
     const envelope = this.#envelope(message.from);
-    if (message.type === 'append' || message.type === 'heartbeat') {
+    if (message.type === 'append' || message.type === 'heartbeat' || message.type === 'snapshot') {
       this.#send({ ...envelope, type: 'heartbeat-reply', session: 0, round: 0 });
     } else if (message.type === 'pre-vote') {
       this.#send({ ...envelope, type: 'pre-vote-reply', granted: false, campaignTerm: asTerm(message.term + 1) });
@@ -518,7 +531,7 @@ export class Raft {
   }
 
   /** A message of this term's leader arrived. */
-  #follow(message: Append | Heartbeat): void {
+  #follow(message: Append | Heartbeat | Snapshot): void {
     if (this.#role.name === 'leader')
       throw new InvariantError(`two leaders in term ${this.#term}: ${this.#options.self} and ${message.from}`);
     if (this.#role.name !== 'follower') this.#role = { name: 'follower', leader: message.from };
@@ -550,6 +563,21 @@ export class Raft {
     if (newest !== undefined) this.#lastEntryTimeMs = Math.max(this.#lastEntryTimeMs, newest.timeMs);
     this.#matched = asIndex(Math.max(matched, this.#matched));
     this.#followCommit(message.commit);
+    this.#acknowledge(true);
+  }
+
+  /** A base that does not list this replica is taken like any other: so it learns what came before it (bug M8). */
+  #onSnapshot(message: Snapshot): void {
+    this.#follow(message);
+    const { base } = message;
+    const { index, term } = base.position;
+    if (index > this.#log.commit && this.#log.termAt(index) !== term) {
+      this.#log.install(base);
+      this.#lastEntryTimeMs = Math.max(this.#lastEntryTimeMs, base.timeMs);
+    }
+    // It is committed, so where this log goes up to it or beyond, it is the leader's up to there.
+    this.#matched = asIndex(Math.max(index, this.#matched));
+    this.#followCommit(index);
     this.#acknowledge(true);
   }
 

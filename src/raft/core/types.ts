@@ -43,10 +43,10 @@ function safeInteger(value: number): number {
 }
 
 /**
- * What an entry carries. `noop` opens a term; `block` holds spans; `configuration` says who votes from there on; `format-level`
- * lets entries of newer kinds follow (`format-level.ts`).
+ * What an entry carries. `noop` opens a term; `block` holds spans; `configuration` says who votes from there on; `trim` names
+ * the base from which the log goes on; `format-level` lets entries of newer kinds follow (`format-level.ts`).
  */
-export type EntryKind = 'noop' | 'block' | 'configuration' | 'format-level';
+export type EntryKind = 'noop' | 'block' | 'configuration' | 'trim' | 'format-level';
 
 /** One entry of the replicated log. Immutable from the moment its leader sealed it. */
 export interface Entry {
@@ -97,18 +97,24 @@ export interface Configuration {
   readonly addresses: Readonly<Record<NodeId, string>>;
 }
 
-/** What stands before the first entry: everything as of `position`, nothing newer (protocol E1). */
-export interface LogBase {
-  /** The last entry that is no longer in the log. */
-  readonly position: LogPosition;
-  /** Its entry time. */
-  readonly timeMs: number;
-  readonly configuration: Configuration;
-  readonly formatLevel: number;
-}
-
 /** A configuration and the index of the entry that made it; that of the base, or 0, for the first one. */
 export interface ConfigurationAt {
   readonly index: LogIndex;
   readonly configuration: Configuration;
+}
+
+/**
+ * What stands before the first entry, everything as of `position` and nothing newer (protocol E1). A snapshot is this and no
+ * more: the log is the store, and what lies below its base has expired on every node.
+ */
+export interface LogBase {
+  /** The last entry that is no longer in the log; `emptyLog` when none was trimmed. */
+  readonly position: LogPosition;
+  /** Entry time at `position`; 0 for the empty log. */
+  readonly timeMs: number;
+  readonly configuration: Configuration;
+  /** The entry that made it, at or below `position`; 0 for that of the founding. */
+  readonly configurationIndex: LogIndex;
+  /** The format level in force (protocol B4). */
+  readonly formatLevel: number;
 }
