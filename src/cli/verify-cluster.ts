@@ -7,6 +7,8 @@ import { formatTable } from './table.ts';
 interface Member {
   readonly id: string;
   readonly http: string | null;
+  readonly voter: boolean;
+  readonly learner: boolean;
 }
 interface Digest {
   readonly begins: number;
@@ -20,6 +22,7 @@ interface Compared {
   /** What keeps this node from being equal to the others; null when it is. */
   readonly fault: string | null;
 }
+type Answer = Member & { readonly digest: Digest | null; readonly fault: string | null };
 export interface ClusterVerdict {
   readonly index: number;
   readonly nodes: readonly Compared[];
@@ -27,16 +30,24 @@ export interface ClusterVerdict {
 }
 
 /** A node behind the others, or at work, has this long to answer. */
-const patienceMs = 20_000;
+const defaultPatienceMs = 20_000;
 const retryMs = 500;
 
 /** Throws CommandError when the cluster cannot be asked at all. */
-export async function compareCluster(url: string): Promise<ClusterVerdict> {
+export async function compareCluster(url: string, patienceMs = defaultPatienceMs): Promise<ClusterVerdict> {
   const status = (await fetchJson(url, '/api/v1/cluster')) as { appliedIndex: number; members: readonly Member[] };
   const index = status.appliedIndex;
-  const answers = await Promise.all(
-    status.members.map(async (member) => ({ ...member, ...(await ask(member, index)) })),
-  );
+  // Who is only named in --cluster holds nothing.
+  const members = status.members.filter(({ voter, learner }) => voter || learner);
+  const deadlineMs = performance.now() + patienceMs;
+  const askAll = (): Promise<Answer[]> =>
+    Promise.all(members.map(async (member) => ({ ...member, ...(await ask(member, { index, deadlineMs })) })));
+  let answers = await askAll();
+  // A trim reaches one after the other.
+  while (beginningsOf(answers) > 1 && performance.now() < deadlineMs) {
+    await delay(retryMs);
+    answers = await askAll();
+  }
   // What most of them say is right; of equals, what the first says.
   const votes = Map.groupBy(
     answers.filter(({ digest }) => digest !== null),
@@ -48,9 +59,14 @@ export async function compareCluster(url: string): Promise<ClusterVerdict> {
   return { index, nodes, sound: nodes.length > 0 && nodes.every(({ fault }) => fault === null) };
 }
 
-async function ask({ id, http }: Member, index: number): Promise<{ digest: Digest | null; fault: string | null }> {
+const beginningsOf = (answers: readonly Answer[]): number =>
+  new Set(answers.flatMap(({ digest }) => digest?.begins ?? [])).size;
+
+async function ask(
+  { id, http }: Member,
+  { index, deadlineMs }: { readonly index: number; readonly deadlineMs: number },
+): Promise<{ digest: Digest | null; fault: string | null }> {
   if (http === null) return { digest: null, fault: `${id} could not be compared: nobody knows its HTTP address now` };
-  const deadlineMs = performance.now() + patienceMs;
   for (;;) {
     try {
       return { digest: (await fetchJson(http, `/api/v1/cluster/digest?index=${index}`)) as Digest, fault: null };

@@ -1,5 +1,5 @@
 /** What stands before the log once it is trimmed up to an entry: everything as of that entry, nothing newer (protocol E1). */
-import type { Configuration, ConfigurationAt, Entry, LogBase, LogIndex } from '../raft/core/types.ts';
+import type { ConfigurationAt, Entry, LogBase, LogIndex } from '../raft/core/types.ts';
 import { decodeConfiguration } from '../store/configuration-record.ts';
 import { positionOf } from '../store/entry.ts';
 
@@ -16,21 +16,27 @@ export interface BaseAtOptions {
 /** `index` is applied, and above the base. Rejects as `read` does, with `NotInLogError` when the log was trimmed meanwhile. */
 export async function baseAt(index: LogIndex, options: BaseAtOptions): Promise<LogBase> {
   const entry = await options.read(index);
+  const inForce = await configurationAt(index, options);
   return {
     position: positionOf(entry),
     timeMs: entry.timeMs,
-    configuration: await configurationAt(index, options),
+    configuration: inForce.configuration,
+    configurationIndex: inForce.index,
     formatLevel: options.formatLevel,
   };
 }
 
 /** Each configuration entry names the one before it: from the newest down to the one in force at `index`. */
-async function configurationAt(index: LogIndex, { read, base, configuration }: BaseAtOptions): Promise<Configuration> {
-  for (let at: ConfigurationAt = configuration; ;) {
-    if (at.index <= base.position.index) return base.configuration;
-    if (at.index <= index) return at.configuration;
+async function configurationAt(
+  index: LogIndex,
+  { read, base, configuration }: BaseAtOptions,
+): Promise<ConfigurationAt> {
+  const inBase: ConfigurationAt = { index: base.configurationIndex, configuration: base.configuration };
+  for (let at = configuration; ;) {
+    if (at.index <= base.position.index) return inBase;
+    if (at.index <= index) return at;
     const { previous } = decodeConfiguration((await read(at.index)).payload);
-    if (previous <= base.position.index) return base.configuration;
+    if (previous <= base.position.index) return inBase;
     at = { index: previous, configuration: decodeConfiguration((await read(previous)).payload).configuration };
   }
 }

@@ -3,21 +3,21 @@
  * jumps eight days ahead must neither stamp entries with that time nor let a store expire. Must always hold:
  *
  *   lower bound <= median of all voters' clocks <= upper bound
- *   time of an entry      within `clockToleranceMs` of these bounds, once a majority was heard
+ *   time of an entry      within `toleranceMs` of these bounds, once a majority was heard
  *   time that age goes by <= own clock,  <= lower bound,  and grows by at most `expiryPaceMax` a second
  *
  * The median is that of *all* voters, not of those heard: of five, two may be wrong and two down, and the median of the
  * three that are left would be a wrong clock.
  *
  * How it is wired, with `now` = `readClock(platform.clock)`:
- * - `nowMs` of the Raft core is `() => guard.entryTimeMs(now)`;
+ * - `nowMs` of the Raft core is `() => guard.entryTimeMs(now, time of the last entry)`;
  * - `guard.look(now, leading)` is called on every node a few times a second, and on the leader right before
  *   `guard.expiryTimeMs` is used to choose what expires.
  */
 import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
-import { halvesOf } from '../raft/core/configuration.ts';
+import { decidersOf, halvesOf } from '../raft/core/configuration.ts';
 import type { Configuration, ReplicaId } from '../raft/core/types.ts';
 
 /** What a wall clock showed, at a monotonic time of this node. */
@@ -35,6 +35,8 @@ export interface ClockGuardOptions {
   readonly self: ReplicaId;
   /** Entries expire at this age; null: never. */
   readonly ageMs: number | null;
+  /** Clocks further apart than this are wrong. */
+  readonly toleranceMs: number;
   readonly logger: Logger;
   /** Whose clocks count; null while this node takes part in nothing. */
   readonly configuration: () => Configuration | null;
@@ -99,12 +101,24 @@ export class ClockGuard {
     return this.#alarm;
   }
 
-  /** The time for an entry that is appended now: this node's clock, as far as the others bear it out. */
-  entryTimeMs(now: ClockReading): number {
+  /** Whether a majority of the voters has told its clock: before, nobody can say whether this node's own is right. */
+  isInformed(now: ClockReading): boolean {
+    return this.#boundsAt(now) !== null;
+  }
+
+  /**
+   * The time for an entry that is appended now to a log whose last one is of `logMs`: this node's clock, as far as the others bear
+   * it out. A clock behind the log is wrong, where another one is not: what came after a pause would look as old as what came before.
+   */
+  entryTimeMs(now: ClockReading, logMs: number): number {
     const bounds = this.#boundsAt(now);
     if (bounds === null) return now.wallMs;
     const { lower, upper } = bounds;
-    return Math.round(Math.min(Math.max(now.wallMs, lower - limits.clockToleranceMs), upper + limits.clockToleranceMs));
+    const { toleranceMs } = this.#options;
+    const ownMs = Math.round(Math.min(Math.max(now.wallMs, lower - toleranceMs), upper + toleranceMs));
+    if (ownMs >= logMs) return ownMs;
+    const others = this.#heardOf(this.#voters, now).filter((clockMs) => clockMs >= logMs && clockMs <= upper);
+    return others.length === 0 ? ownMs : Math.round(Math.min(...others));
   }
 
   /** Looks at the clocks. `leading` is null while this node does not lead. */
@@ -141,7 +155,7 @@ export class ClockGuard {
       return judges && sinceMs > limits.clockReportMs ? noMajority : null;
     }
     const offMs = beyond(now.wallMs, bounds);
-    if (Math.abs(offMs) > limits.clockToleranceMs)
+    if (Math.abs(offMs) > this.#options.toleranceMs)
       return `the clock of this node is ${seconds(offMs)} ${offMs > 0 ? 'ahead of' : 'behind'} the median of the voters: set it right (NTP); until then nothing expires by age where this node leads`;
     if (judges && this.#jump !== null && this.#isAlone(now))
       return `the clock of this node jumped ${seconds(this.#jump.byMs)} ${this.#jump.byMs > 0 ? 'ahead' : 'back'}, and no other voter bears it out: set it right (NTP) if it is wrong; nothing expires by age for a minute`;
@@ -153,7 +167,7 @@ export class ClockGuard {
     const last = this.#lastLook;
     this.#lastLook = now;
     const byMs = last === null ? 0 : now.wallMs - last.wallMs - (now.monotonicMs - last.monotonicMs);
-    if (Math.abs(byMs) > limits.clockToleranceMs) this.#jump = { byMs, atMs: now.monotonicMs };
+    if (Math.abs(byMs) > this.#options.toleranceMs) this.#jump = { byMs, atMs: now.monotonicMs };
     else if (this.#jump !== null && now.monotonicMs - this.#jump.atMs > limits.clockReportMs) this.#jump = null;
   }
 
@@ -188,13 +202,14 @@ export class ClockGuard {
     });
   }
 
+  get #voters(): readonly ReplicaId[] {
+    const configuration = this.#options.configuration();
+    return configuration === null ? [] : decidersOf(configuration);
+  }
+
   /** No other voter's clock counts. */
   #isAlone(now: ClockReading): boolean {
-    const configuration = this.#options.configuration();
-    if (configuration === null) return true;
-    const others = halvesOf(configuration)
-      .flat()
-      .filter((voter) => voter !== this.#options.self);
+    const others = this.#voters.filter((voter) => voter !== this.#options.self);
     return this.#heardOf(others, now).length === 0;
   }
 }

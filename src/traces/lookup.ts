@@ -53,6 +53,8 @@ export interface TracePage {
   readonly trace: Uint8Array | null;
   /** The last block of this page when more follow, else null. */
   readonly next: LogIndex | null;
+  /** Where the log began for this page: blocks at or below it were left out. */
+  readonly base: LogIndex;
   /** Blocks behind `after` that held spans of the trace, or of another with its fingerprint, have expired. */
   readonly expired: boolean;
   /** To be called once `trace` is no longer held: a large one takes the place of others. */
@@ -103,7 +105,7 @@ async function lookUpAbove(base: LogIndex, request: LookupRequest, options: Look
   const wanted = (await options.index.lookup(fingerprint)).filter((block) => block > (after ?? 0));
   const blocks = wanted.filter((block) => block > base);
   const expired = blocks.length < wanted.length;
-  return { ...(await new Lookup({ request, options, fingerprint, blocks }).page()), expired };
+  return { ...(await new Lookup({ request, options, fingerprint, blocks }).page()), base, expired };
 }
 
 interface LookupParts {
@@ -127,7 +129,7 @@ class Lookup {
     this.#parts = parts;
   }
 
-  async page(): Promise<Omit<TracePage, 'expired'>> {
+  async page(): Promise<Omit<TracePage, 'base' | 'expired'>> {
     try {
       let trace: Uint8Array | null = null;
       while (trace === null) trace = await this.#run(this.#opening(await this.#readBatch()));

@@ -72,7 +72,7 @@ export async function sourceOf(
     throw new Error(`${where} has no log to recover from (${why}): give the directory of another node`);
   }
   const decoded = opened.configurations.map(({ index, payload }) => ({ index, ...decodeConfiguration(payload) }));
-  const inBase: ConfigurationAt = { index: base.position.index, configuration: base.configuration };
+  const inBase: ConfigurationAt = { index: base.configurationIndex, configuration: base.configuration };
   const known: readonly ConfigurationAt[] = [
     inBase,
     ...(state?.configuration ? [state.configuration] : []),

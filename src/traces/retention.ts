@@ -11,7 +11,7 @@
  * - A trim that takes no block is not worth its own entry: an idle cluster would write one for ever, to trim the last.
  * - Windows that an older version wrote are weighed by reading their entries once, one window a look.
  */
-import { limits } from '../limits.ts';
+import { limits, type RetentionLimits } from '../limits.ts';
 import type { Clock } from '../platform/clock.ts';
 import { DiskError } from '../platform/disk-error.ts';
 import { asIndex, type ConfigurationAt, type Entry, type LogBase, type LogIndex } from '../raft/core/types.ts';
@@ -22,14 +22,10 @@ import type { EntryWeight } from '../store/index-window.ts';
 import type { WindowSeen } from '../store/trace-index.ts';
 import { baseAt } from './base-at.ts';
 
-/** What is kept; null: for ever, or whatever it takes. */
-export interface RetentionLimits {
-  readonly ageMs: number | null;
-  readonly bytes: number | null;
-}
-
 export interface RetentionOptions {
   readonly limits: RetentionLimits;
+  /** A trim is proposed this often at most. */
+  readonly everyMs: number;
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly index: {
     readonly windows: readonly WindowSeen[];
@@ -86,7 +82,7 @@ export class Retention {
     const unknown = byAge.unknown ?? byBytes.unknown;
     if (unknown !== null) await this.#weigh(unknown, begins);
     const end = Math.max(byAge.end, byBytes.end);
-    if (end <= begins || clock.monotonicMs() - this.#proposedAtMs < limits.trimEveryMs) return null;
+    if (end <= begins || clock.monotonicMs() - this.#proposedAtMs < this.#options.everyMs) return null;
     return this.#propose(asIndex(end));
   }
 
@@ -95,7 +91,9 @@ export class Retention {
     const { ageMs } = this.#options.limits;
     const nowMs = ageMs === null ? null : this.#options.expiryTimeMs();
     let end = 0;
-    if (ageMs === null || nowMs === null) return { end, unknown: null };
+    if (ageMs === null) return { end, unknown: null };
+    // Also where nothing can be judged now: the clock guard begins at the end of the oldest window.
+    if (nowMs === null) return { end, unknown: windows.find(({ timeMs }) => timeMs === null) ?? null };
     for (const window of windows) {
       if (window.timeMs === null) return { end, unknown: window };
       if (window.timeMs >= nowMs - ageMs) break;
@@ -175,13 +173,13 @@ interface Found {
 }
 
 /** What bounds a window of the index, so that whole windows expire in time. */
-export function windowBounds({ ageMs, bytes }: RetentionLimits): {
-  readonly windowMs: number;
-  readonly windowBytes: number;
-} {
-  const { retentionWindows, retentionWindowMsMin, retentionWindowBytesMin } = limits;
+export function windowBounds(
+  { ageMs, bytes }: RetentionLimits,
+  bytesMin: number = limits.retentionWindowBytesMin,
+): { readonly windowMs: number; readonly windowBytes: number } {
+  const { retentionWindows, retentionWindowMsMin } = limits;
   return {
     windowMs: ageMs === null ? Infinity : Math.max(retentionWindowMsMin, ageMs / retentionWindows),
-    windowBytes: bytes === null ? Infinity : Math.max(retentionWindowBytesMin, bytes / retentionWindows),
+    windowBytes: bytes === null ? Infinity : Math.max(bytesMin, bytes / retentionWindows),
   };
 }

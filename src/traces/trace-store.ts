@@ -16,6 +16,7 @@ import {
   emptyLog,
   type Entry,
   type EntryHash,
+  type LogBase,
   type LogIndex,
   type NodeId,
   nodeIdOf,
@@ -42,11 +43,13 @@ import { LargeLookups } from './large-lookups.ts';
 import { LeaderHealth } from './leader-health.ts';
 import { type Leader, Leadership } from './leadership.ts';
 import { findTerms, findTermsOrCut } from './log-terms.ts';
+import { LogTrimming } from './log-trimming.ts';
 import { lookUpTrace, type TracePage } from './lookup.ts';
 import { Membership } from './membership.ts';
 import { whyNoLeader } from './no-leader.ts';
 import { Peers, type Report } from './peers.ts';
 import type { DiskHealth } from './relief.ts';
+import { Retention, windowBounds } from './retention.ts';
 import { Scrub, type ScrubStatus } from './scrub.ts';
 import { SpaceWatch } from './space-watch.ts';
 import { memberStatuses, type StoreStatus } from './status.ts';
@@ -71,6 +74,11 @@ export interface TraceStoreOptions {
   readonly limits?: ClientLimits;
   /** What expires; absent: nothing. */
   readonly retention?: RetentionLimits;
+  /** How often a trim is proposed at most, and the least that a window of the index holds of what is kept by bytes; see limits. */
+  readonly trimEveryMs?: number;
+  readonly retentionWindowBytesMin?: number;
+  /** How far apart wall clocks may be; see limits. */
+  readonly clockToleranceMs?: number;
   /** Entries after which the index is flushed; see limits. */
   readonly indexFlushEntries?: number;
   /** Raw span bytes after which a block is closed; see limits. */
@@ -115,11 +123,14 @@ interface Running {
   readonly leadership: Leadership;
   readonly health: LeaderHealth;
   readonly scrub: Scrub;
+  readonly trimming: LogTrimming;
+  readonly retention: Retention;
 }
 
 /** Often enough that a status page is not behind what the others already know. */
 const reportEveryMs = 250;
 const lookupGraceMs = 50;
+const nothingExpires: RetentionLimits = { ageMs: null, bytes: null };
 
 export class TraceStore {
   readonly #options: TraceStoreOptions;
@@ -141,6 +152,8 @@ export class TraceStore {
   #founding: Promise<void> | null = null;
   #running: Running | null = null;
   #caughtUpTo = asIndex(0);
+  /** Tells who waits for an entry, before the replica runs, that it has expired at another node. */
+  #baseOffered: (base: LogBase) => void = () => undefined;
   #leaving = false;
   #stopped = false;
   #digesting = false;
@@ -173,6 +186,7 @@ export class TraceStore {
     this.#clockGuard = new ClockGuard({
       self: this.#self,
       ageMs: options.retention?.ageMs ?? null,
+      toleranceMs: options.clockToleranceMs ?? limits.clockToleranceMs,
       logger,
       configuration: () => this.#running?.replica.configuration.configuration ?? null,
       clockOf: (replica) => this.#peers.clockOf(replica),
@@ -255,7 +269,10 @@ export class TraceStore {
     this.#entries.judgeBy({ committed: () => commit, termAt: () => undefined });
     let terms: readonly TermRun[] | DamagedEntryError = damage;
     while (terms instanceof DamagedEntryError) {
-      await this.#entries.read(terms.index);
+      const offered = new Promise<LogBase>((resolve) => (this.#baseOffered = resolve));
+      const got = await Promise.race([this.#entries.read(terms.index), offered]);
+      // Where it has expired meanwhile it is not needed any more.
+      if ('position' in got) await this.#log.adoptBase(got);
       terms = await findTerms(this.#log);
     }
     if (this.#stopped) return;
@@ -324,13 +341,22 @@ export class TraceStore {
 
   async #startReplica(terms: readonly TermRun[]): Promise<void> {
     const { platform, transport, logger } = this.#options;
+    const { retention: kept = nothingExpires } = this.#options;
     const index = await TraceIndexer.open({
       platform,
       log: this.#log,
       entries: this.#entries,
       logger,
       incarnation: this.#hardState.state?.incarnation ?? '',
+      ...windowBounds(kept, this.#options.retentionWindowBytesMin),
       ...(this.#options.indexFlushEntries === undefined ? {} : { flushEntries: this.#options.indexFlushEntries }),
+    });
+    const trimming = new LogTrimming({
+      clock: platform.clock,
+      logger,
+      log: this.#log,
+      isUrgent: () => this.#space.level !== 'ample',
+      fatal: (error) => this.#fatal(error),
     });
     const replica = await Replica.start({
       self: this.#self,
@@ -343,6 +369,7 @@ export class TraceStore {
       entries: this.#entries,
       hardState: this.#hardState,
       terms,
+      entryTimeMs: (beforeMs) => this.#clockGuard.entryTimeMs(readClock(platform.clock), beforeMs),
       applied: index.applied,
       apply: (entry) => {
         index.apply(entry);
@@ -352,10 +379,15 @@ export class TraceStore {
         const bulk = message.type === 'append' && message.entries.length > 0;
         transport.send(to, bulk ? 'bulk' : 'control', { kind: 'raft', message });
       },
+      installed: ({ position }) => index.installBase(position),
+      trimmed: (base) => {
+        index.trimTo(base);
+        trimming.wake();
+      },
       membersChanged: () => this.#membersChanged(),
       // Whoever cannot read it is refused from now on, also where it was connected before.
       formatLevelChanged: () => transport.helloChanged(),
-      takesBlocks: () => this.#running?.health.takesBlocks ?? true,
+      takesBlocks: () => (this.#running?.health.takesBlocks ?? true) && this.#canTellTime,
       forward: (to, term, payload) => transport.send(to, 'bulk', { kind: 'forward', term, payload }),
       fatal: (error) => this.#fatal(error),
     });
@@ -398,7 +430,23 @@ export class TraceStore {
       bytesPerSecond: this.#limits.scrubBytesPerSecond,
       restMs: this.#options.scrubRestMs ?? limits.scrubRestMs,
     });
-    this.#running = { replica, index, ingest, leadership, health, scrub };
+    const retention = new Retention({
+      limits: kept,
+      everyMs: this.#options.trimEveryMs ?? limits.trimEveryMs,
+      clock: platform.clock,
+      index,
+      log: this.#entries,
+      leads: () => replica.status.role === 'leader',
+      base: () => replica.base,
+      applied: () => replica.status.applied,
+      configuration: () => replica.configuration,
+      formatLevel: () => replica.status.formatLevel,
+      expiryTimeMs: () => this.#clockGuard.expiryTimeMs,
+      propose: (base) => replica.proposeTrim(base),
+    });
+    this.#running = { replica, index, ingest, leadership, health, scrub, trimming, retention };
+    // What a crash left.
+    trimming.wake();
     this.#membersChanged();
   }
 
@@ -497,6 +545,9 @@ export class TraceStore {
       case 'lacking':
         this.#entries.lacking(hello.node, message);
         return;
+      case 'trimmed':
+        this.#learnBase(message.base);
+        return;
       case 'change-members': {
         const { requestId, change } = message;
         const result = this.#membership.beginHere(change);
@@ -522,8 +573,30 @@ export class TraceStore {
     const { transport } = this.#options;
     const entry = await this.#entries.answer(wanted).catch(this.#fatal);
     if (entry === undefined || this.#stopped) return;
-    if (entry === null) transport.send(node, 'control', { kind: 'lacking', index: wanted.index, hash: wanted.hash });
+    const { base } = this.#log;
+    if (entry === null && base !== null && wanted.index <= base.position.index)
+      transport.send(node, 'control', { kind: 'trimmed', base });
+    else if (entry === null)
+      transport.send(node, 'control', { kind: 'lacking', index: wanted.index, hash: wanted.hash });
     else transport.send(node, 'bulk', { kind: 'fetched', entry });
+  }
+
+  /**
+   * What this node lacks, and needs to go on, has expired: it cannot come to the trim that says so by itself, but the others have
+   * applied it.
+   */
+  #learnBase(base: LogBase): void {
+    if (this.#running !== null) this.#running.replica.learnBase(base);
+    else this.#baseOffered(base);
+  }
+
+  /**
+   * A leader that has just begun may not have heard the clocks of the others yet, a quarter of a second at most. Where spans expire
+   * by age, none is taken in by a clock that may be wrong.
+   */
+  get #canTellTime(): boolean {
+    const isNeeded = this.#options.retention?.ageMs != null && (this.#formatLevel ?? 1) >= clocksFrom;
+    return !isNeeded || this.#clockGuard.isInformed(readClock(this.#options.platform.clock));
   }
 
   /** A block that no node could open must not get into the log, where every node would fail at it. */
@@ -547,9 +620,21 @@ export class TraceStore {
     // It waits in memory: the reserve is not for it.
     if (this.#space.level !== 'reserve') void this.#running?.index.maybeFlush();
     this.#running?.health.look();
-    const leads = this.#running?.replica.status.role === 'leader';
-    this.#clockGuard.look(readClock(this.#options.platform.clock), leads ? { expiredMs: this.#trimmedToMs } : null);
+    // What a reader had use for, before.
+    if (this.#log.hasTrimmed) this.#running?.trimming.wake();
+    this.#expire();
     this.#cancelReport = this.#options.platform.clock.after(reportEveryMs, () => this.#report());
+  }
+
+  #expire(): void {
+    const running = this.#running;
+    const leads = running?.replica.status.role === 'leader';
+    const expiredMs = this.#trimmedToMs ?? running?.index.windows[0]?.timeMs ?? null;
+    this.#clockGuard.look(readClock(this.#options.platform.clock), leads ? { expiredMs } : null);
+    void running?.retention.look().catch((error: unknown) => {
+      // What it waited for may end with the node.
+      if (!this.#stopped) this.#fatal(errorOf(error));
+    });
   }
 
   #tellPeers(): void {
@@ -769,8 +854,7 @@ export class TraceStore {
       applicants: this.#membership.applicants.map((hello) => ({ id: hello.node, peer: hello.peer })),
       lastHandOver: running?.leadership.lastHandOver ?? null,
       retention: {
-        ageMs: this.#options.retention?.ageMs ?? null,
-        bytes: this.#options.retention?.bytes ?? null,
+        ...(this.#options.retention ?? nothingExpires),
         trimmedTo: this.#log.base?.position.index ?? emptyLog.index,
         trimmedToMs: this.#trimmedToMs,
       },
@@ -806,6 +890,7 @@ export class TraceStore {
     this.#running?.replica.stop();
     this.#running?.index.stop();
     this.#running?.scrub.stop();
+    this.#running?.trimming.stop();
     this.#entries.close();
     this.#membership.close();
   }
@@ -832,6 +917,7 @@ export class TraceStore {
     await this.#running?.replica.idle();
     await this.#entries.idle();
     await this.#running?.scrub.idle();
+    await this.#running?.trimming.idle();
     await this.#space.idle();
     await this.#running?.index.close();
     await this.#log.close();

@@ -8,20 +8,26 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close();
 });
 
+const memberOf = (http: string | null, at: number) => ({ id: `n${at + 1}`, http, voter: true, learner: false });
+/** Named in --cluster, and never a member. */
+const stranger = { id: 'n9', http: null, voter: false, learner: false };
+
 const digest = { index: 9, begins: 0, logHash: 'aa', indexDigest: 'bb', references: 5 };
 type Answer = typeof digest | { readonly status: number } | null;
 
 /** n1, n2, ... that give these answers, after `refusals` times 503; null does not listen. */
-async function cluster(answers: readonly Answer[], refusals = 0): Promise<string> {
+async function cluster(answers: readonly (Answer | readonly Answer[])[], refusals = 0): Promise<string> {
   const urls: (string | null)[] = [];
-  for (const answer of answers) {
+  for (const one of answers) {
+    const turns = Array.isArray(one) ? [...one] : [one];
     let left = refusals;
     const server = createServer((request, response) => {
       const isStatus = request.url === '/api/v1/cluster';
       const refused = !isStatus && left > 0;
       if (!isStatus) left -= 1;
+      const answer = isStatus || refused || turns.length === 1 ? turns[0] : turns.shift();
       const body = isStatus
-        ? { appliedIndex: 9, members: urls.map((http, at) => ({ id: `n${at + 1}`, http })) }
+        ? { appliedIndex: 9, members: [...urls.map(memberOf), stranger] }
         : refused
           ? { error: { code: 'not-ready', message: 'not yet' } }
           : answer;
@@ -31,14 +37,18 @@ async function cluster(answers: readonly Answer[], refusals = 0): Promise<string
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
     urls.push(`http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`);
-    if (answer === null) server.close();
+    if (turns[0] === null) server.close();
     else servers.push(server);
   }
   return urls[0] ?? '';
 }
 
-async function faultsOf(answers: readonly Answer[], refusals = 0): Promise<(string | null)[]> {
-  const verdict = await compareCluster(await cluster(answers, refusals));
+async function faultsOf(
+  answers: readonly (Answer | readonly Answer[])[],
+  refusals = 0,
+  patienceMs?: number,
+): Promise<(string | null)[]> {
+  const verdict = await compareCluster(await cluster(answers, refusals), patienceMs);
   const faults = verdict.nodes.map(({ fault }) => fault);
   expect(verdict.sound).toBe(faults.every((fault) => fault === null));
   expect(renderVerdict(verdict)).toContain(verdict.sound ? 'entry 9: equal.' : 'entry 9: not equal.');
@@ -70,9 +80,14 @@ it('one that could not be compared is a fault', async () => {
     expect.stringMatching(/^n2 could not be compared: Nobody answers/),
     null,
   ]);
-  expect(await faultsOf([digest, digest, { ...digest, begins: 4 }])).toEqual([
+  expect(await faultsOf([digest, digest, { ...digest, begins: 4 }], 0, 700)).toEqual([
     null,
     null,
     'it could not be compared: its log begins after entry 4, that of n1 after 0',
   ]);
+});
+
+it('a trim that has not reached all of them yet is waited for', async () => {
+  const trimmed = { ...digest, begins: 4, indexDigest: 'cc', references: 3 };
+  expect(await faultsOf([[digest, digest, trimmed], trimmed, [digest, trimmed]])).toEqual([null, null, null]);
 });

@@ -66,6 +66,7 @@ class Stage {
     this.configuration = votersOnly(voters);
     this.guard = new ClockGuard({
       self: n1,
+      toleranceMs: limits.clockToleranceMs,
       ageMs,
       logger: {
         debug: () => undefined,
@@ -119,7 +120,7 @@ describe('the time of an entry', () => {
     stage.hear(n3, 2 * second);
     const at = (offMs: number): number => {
       stage.offMs = offMs;
-      return stage.guard.entryTimeMs(stage.now) - stage.trueMs;
+      return stage.guard.entryTimeMs(stage.now, 0) - stage.trueMs;
     };
     expect([at(0), at(1_500), at(30 * second), at(-30 * second)]).toEqual([0, 1_500, 30 * second, -30 * second]);
     // The median is the clock of n3 when that of n1 is ahead, and of n2 when it is behind.
@@ -131,12 +132,12 @@ describe('the time of an entry', () => {
     const stage = new Stage([n1, n2, n3, n4, n5]);
     stage.offMs = 8 * day;
     stage.hear(n2);
-    expect(stage.guard.entryTimeMs(stage.now)).toBe(stage.trueMs + 8 * day);
+    expect(stage.guard.entryTimeMs(stage.now, 0)).toBe(stage.trueMs + 8 * day);
     stage.hear(n3);
     stage.hear(n4);
-    expect(stage.guard.entryTimeMs(stage.now)).toBe(stage.trueMs + tolerance);
+    expect(stage.guard.entryTimeMs(stage.now, 0)).toBe(stage.trueMs + tolerance);
     stage.configuration = null;
-    expect(stage.guard.entryTimeMs(stage.now)).toBe(stage.trueMs + 8 * day);
+    expect(stage.guard.entryTimeMs(stage.now, 0)).toBe(stage.trueMs + 8 * day);
   });
 
   test('goes by what was said in the last minute, as if those clocks had run on', () => {
@@ -145,9 +146,34 @@ describe('the time of an entry', () => {
     stage.hear(n3);
     stage.offMs = 8 * day;
     stage.monotonicMs += limits.clockReportMs;
-    expect(stage.guard.entryTimeMs(stage.now)).toBe(stage.trueMs + tolerance);
+    expect(stage.guard.entryTimeMs(stage.now, 0)).toBe(stage.trueMs + tolerance);
     stage.monotonicMs += 1;
-    expect(stage.guard.entryTimeMs(stage.now)).toBe(stage.trueMs + 8 * day);
+    expect(stage.guard.entryTimeMs(stage.now, 0)).toBe(stage.trueMs + 8 * day);
+  });
+
+  test('is that of another voter where the own clock is behind the log, and so is wrong', () => {
+    const stage = new Stage();
+    stage.offMs = -8 * day;
+    stage.hear(n2);
+    const { trueMs } = stage;
+    // One of three is away: nobody else could say which of the two is right.
+    expect(stage.guard.entryTimeMs(stage.now, trueMs - 10 * second)).toBe(trueMs);
+    expect(stage.guard.entryTimeMs(stage.now, trueMs - 9 * day)).toBe(trueMs - 8 * day);
+    // Nobody's clock is ahead of the log: the core does not go back.
+    expect(stage.guard.entryTimeMs(stage.now, trueMs + second)).toBe(trueMs - 8 * day);
+    // A clock that is ahead of what the median can be is none to go by.
+    stage.hear(n2, 0);
+    stage.hear(n3, 8 * day);
+    expect(stage.guard.entryTimeMs(stage.now, trueMs + second)).toBe(trueMs - tolerance);
+  });
+
+  test('can be told once a majority was heard', () => {
+    const stage = new Stage();
+    expect(stage.guard.isInformed(stage.now)).toBe(false);
+    stage.hear(n3);
+    expect(stage.guard.isInformed(stage.now)).toBe(true);
+    stage.monotonicMs += limits.clockReportMs + 1;
+    expect(stage.guard.isInformed(stage.now)).toBe(false);
   });
 
   test('while the members change, both halves count', () => {
@@ -155,11 +181,11 @@ describe('the time of an entry', () => {
     stage.configuration = { ...votersOnly([n1, n4, n5]), outgoing: [n1, n2, n3] };
     stage.offMs = 8 * day;
     for (const replica of [n4, n5]) stage.hear(replica, 3 * day);
-    expect(stage.guard.entryTimeMs(stage.now) - stage.trueMs).toBe(8 * day);
+    expect(stage.guard.entryTimeMs(stage.now, 0) - stage.trueMs).toBe(8 * day);
     for (const replica of [n2, n3]) stage.hear(replica);
-    expect(stage.guard.entryTimeMs(stage.now) - stage.trueMs).toBe(3 * day + tolerance);
+    expect(stage.guard.entryTimeMs(stage.now, 0) - stage.trueMs).toBe(3 * day + tolerance);
     stage.offMs = -8 * day;
-    expect(stage.guard.entryTimeMs(stage.now) - stage.trueMs).toBe(-tolerance);
+    expect(stage.guard.entryTimeMs(stage.now, 0) - stage.trueMs).toBe(-tolerance);
   });
 });
 

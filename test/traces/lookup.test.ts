@@ -460,7 +460,13 @@ describe('a store', () => {
     const trimmed = entries[1];
     if (trimmed === undefined) throw new Error('there are three entries');
     const { index, term, hash, timeMs } = trimmed;
-    const base = { clusterId: 'c1', position: { index, term, hash }, timeMs, configuration: votersOnly(own) };
+    const base = {
+      clusterId: 'c1',
+      position: { index, term, hash },
+      timeMs,
+      configuration: votersOnly(own),
+      configurationIndex: emptyLog.index,
+    };
     const record = encodeBaseRecord({ ...base, formatLevel: 2 });
     node.machine.disk.keyValue('log').apply([{ key: keyOf(baseKey), value: record }], true);
     const store = await node.open(['n1']);

@@ -1,7 +1,7 @@
 /** What a leader lets go of, and what it says stands before the rest (protocol E1, E3). */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { limits } from '../../src/limits.ts';
+import { limits, type RetentionLimits } from '../../src/limits.ts';
 import { votersOnly } from '../../src/raft/core/configuration.ts';
 import {
   asIndex,
@@ -18,11 +18,17 @@ import { encodeConfiguration } from '../../src/store/configuration-record.ts';
 import { payloadHashOf, positionOf, sealEntry, weightOf } from '../../src/store/entry.ts';
 import type { EntryWeight } from '../../src/store/index-window.ts';
 import type { WindowSeen } from '../../src/store/trace-index.ts';
-import { Retention, type RetentionLimits, windowBounds } from '../../src/traces/retention.ts';
+import { Retention, windowBounds } from '../../src/traces/retention.ts';
 import { entryAfter } from '../store/support.ts';
 
 const votersNamed = (name: string | number): Configuration => votersOnly([asReplicaId(`n1#${name}`)]);
-const founding: LogBase = { position: emptyLog, timeMs: 0, configuration: votersNamed('founding'), formatLevel: 1 };
+const founding: LogBase = {
+  position: emptyLog,
+  timeMs: 0,
+  configuration: votersNamed('founding'),
+  configurationIndex: emptyLog.index,
+  formatLevel: 1,
+};
 const second = 1_000;
 
 /** A leader with a log and an index in windows, both in memory. Entry n was written at n seconds. */
@@ -47,6 +53,7 @@ class Leader {
     this.kept = kept;
     this.retention = new Retention({
       limits: kept,
+      everyMs: limits.trimEveryMs,
       clock: { monotonicMs: () => this.monotonicMs },
       index: this,
       log: this,
@@ -341,6 +348,10 @@ describe('the base as of the end of the trim', () => {
     return found;
   }
 
+  /** The newest configuration entry at or below `index`; 0: there is none. */
+  const newest = (isConfiguration: readonly boolean[], index: number): LogIndex =>
+    asIndex(isConfiguration.slice(0, index).lastIndexOf(true) + 1);
+
   test('has the position and time of that entry, the members of then and not of now, and the level in force', async () => {
     const leader = new Leader({ ageMs: 10 * second, bytes: null });
     leader.append(100, 'older', 100, 'old', 100, 100, 'new', 'newer');
@@ -349,7 +360,13 @@ describe('the base as of the end of the trim', () => {
     expect(await leader.look()).toBe(6);
     const [, , , , , sixth] = leader.entries;
     expect(leader.proposed).toEqual([
-      { position: sixth && positionOf(sixth), timeMs: 6_000, configuration: votersNamed('old'), formatLevel: 2 },
+      {
+        position: sixth && positionOf(sixth),
+        timeMs: 6_000,
+        configuration: votersNamed('old'),
+        configurationIndex: 4,
+        formatLevel: 2,
+      },
     ]);
   });
 
@@ -366,11 +383,18 @@ describe('the base as of the end of the trim', () => {
         leader.cut(end, ...(end < count ? [count - end] : []));
         const at = leader.entries[base - 1];
         if (at !== undefined)
-          leader.base = { ...founding, position: positionOf(at), configuration: naive(leader, base) };
+          leader.base = {
+            ...founding,
+            position: positionOf(at),
+            configuration: naive(leader, base),
+            configurationIndex: newest(isConfiguration, base),
+          };
         leader.nowMs = (end + 10) * second + 1;
         const takesBlock = isConfiguration.slice(base, end).includes(false) || end - base > 16;
         expect(await leader.look()).toBe(takesBlock ? end : null);
-        if (takesBlock) expect(leader.proposed[0]?.configuration).toEqual(naive(leader, end));
+        if (!takesBlock) return;
+        expect(leader.proposed[0]?.configuration).toEqual(naive(leader, end));
+        expect(leader.proposed[0]?.configurationIndex).toBe(newest(isConfiguration, end));
       }),
       { numRuns: 300 },
     );

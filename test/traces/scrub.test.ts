@@ -100,6 +100,7 @@ test('what a trim took while it was read is no damage, and the scrub goes on beh
     position: entries.slice(0, index).map(positionOf).at(-1) ?? emptyLog,
     timeMs: 0,
     configuration: votersOnly([]),
+    configurationIndex: emptyLog.index,
     formatLevel: 2,
   });
   const scrub = Scrub.start({

@@ -116,7 +116,14 @@ describe('a log that begins later', () => {
           platform: machine.platform,
           log: {
             get base() {
-              return { clusterId: 'c1', position: baseOf(), timeMs: 0, configuration, formatLevel: 2 };
+              return {
+                clusterId: 'c1',
+                position: baseOf(),
+                timeMs: 0,
+                configuration,
+                configurationIndex: emptyLog.index,
+                formatLevel: 2,
+              };
             },
             positionAt: async (index) => (index < this.base.index ? null : this.at(index)),
             nameOf: async (index) => ({ hash: this.at(index).hash, by: this.at(index).term }),
