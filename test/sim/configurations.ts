@@ -72,6 +72,11 @@ export class Configurations {
     return this.#committed.at(-1)?.configuration ?? null;
   }
 
+  /** The one in force at `index`, which is committed; null before the founding. */
+  asOf(index: number): ConfigurationAt | null {
+    return this.#committed.findLast((known) => known.index <= index) ?? null;
+  }
+
   isCommitted(index: number): boolean {
     return this.#committed.some((known) => known.index === index);
   }

@@ -1,9 +1,10 @@
 /** What would be left on one simulated disk if its machine lost power now: read from the platter, not from the code under test. */
 import { asIndex, type Configuration, type EntryKind, type LogIndex } from '../../src/raft/core/types.ts';
+import { type BaseRecord, decodeBaseRecord } from '../../src/store/base-record.ts';
 import { decodeEntry } from '../../src/store/entry.ts';
 import { decodeConfiguration } from '../../src/store/configuration-record.ts';
 import { type HardState, hardStateSlots, readHardState } from '../../src/store/hard-state.ts';
-import { entriesEnd, entryKey, indexOfKey } from '../../src/store/log-keys.ts';
+import { baseKey, entriesEnd, entryKey, indexOfKey } from '../../src/store/log-keys.ts';
 import type { SimDiskState } from './platform/disk-state.ts';
 import type { Batch, KeyValueState } from './platform/key-value-state.ts';
 import { bytesOf, keyOf, type ByteKey } from './platform/ordered-bytes.ts';
@@ -30,6 +31,8 @@ export class DiskView {
   #hardState: { readonly file: object; readonly version: number; readonly newest: Newest | null } | null = null;
   /** The log's durable entries as they were put; null: to be read again. */
   #entries: Map<LogIndex, EntryOnDisk> | null = null;
+  #base: BaseRecord | null = null;
+  #writtenBelow: LogIndex | null = null;
   #log: KeyValueState | null = null;
 
   /** @param written sees each entry as it becomes durable */
@@ -62,16 +65,40 @@ export class DiskView {
     return newest;
   }
 
-  /** A durable entry; null when there is none, or it is damaged. */
+  /** A durable entry above the base; null when there is none, or it is damaged. */
   entry(index: LogIndex): EntryOnDisk | null {
-    return this.#current().get(index) ?? null;
+    const entry = this.#current().get(index) ?? null;
+    return index > this.base ? entry : null;
+  }
+
+  /** The durable base record; null when there is none, or it is damaged. */
+  get baseRecord(): BaseRecord | null {
+    this.#current();
+    return this.#base;
+  }
+
+  /** The log begins after this entry: what is at or below it has expired, and counts as held (protocol E1). */
+  get base(): LogIndex {
+    return this.baseRecord?.position.index ?? asIndex(0);
+  }
+
+  /** An entry that was written at or below the base, where nothing is written any more (protocol E1). */
+  get writtenBelow(): LogIndex | null {
+    return this.#writtenBelow;
+  }
+
+  /** Entries at or below the base that take up space. */
+  get trimmedEntries(): number {
+    const { base } = this;
+    return [...this.#current().keys()].filter((index) => index <= base).length;
   }
 
   /** The newest entry with at least so many bytes of entries behind it; 0 when there is none. */
   newestBelow(tailBytes: number): number {
     const entries = this.#current();
     let index = Math.max(0, ...entries.keys());
-    for (let bytes = 0; index > 0 && bytes < tailBytes; index -= 1) bytes += entries.get(asIndex(index))?.bytes ?? 0;
+    for (let bytes = 0; index > this.base && bytes < tailBytes; index -= 1)
+      bytes += entries.get(asIndex(index))?.bytes ?? 0;
     return index;
   }
 
@@ -90,9 +117,12 @@ export class DiskView {
       this.#entries = null;
       return;
     }
+    const base = this.#base?.position.index ?? 0;
     for (const { key, value } of batch.writes) {
+      if (key === keyOf(baseKey)) this.#base = baseIn(value);
       const index = indexOf(key);
       if (index === null) continue;
+      if (index <= base && value !== undefined) this.#writtenBelow = index;
       this.#entries.delete(index);
       const entry = value === undefined ? null : decoded(index, value);
       if (entry === null) continue;
@@ -106,6 +136,7 @@ export class DiskView {
       log.history.filter(({ durable }) => !durable).flatMap(({ writes }) => writes.map(({ key }) => key)),
     );
     const entries = new Map<LogIndex, EntryOnDisk>();
+    this.#base = baseIn(log.contents.get(keyOf(baseKey)));
     for (const key of log.contents.keys(keyOf(entryKey(0)), keyOf(entriesEnd))) {
       const index = indexOf(key);
       const value = log.contents.get(key);
@@ -114,6 +145,14 @@ export class DiskView {
       if (entry !== null) entries.set(index, entry);
     }
     return entries;
+  }
+}
+
+function baseIn(record: Uint8Array | undefined): BaseRecord | null {
+  try {
+    return record === undefined ? null : decodeBaseRecord(record);
+  } catch {
+    return null;
   }
 }
 

@@ -18,6 +18,8 @@ export class FaultAtlas {
   readonly holes = new Set<string>();
   /** The incarnations of nodes that must not be seen again. */
   readonly goneReplicas = new Set<string>();
+  /** Nodes whose wall clock is wrong. */
+  readonly skewed = new Set<NodeId>();
   readonly #nodes: readonly SimNode[];
   readonly #configurations: Configurations;
 
@@ -38,7 +40,13 @@ export class FaultAtlas {
 
   #isMinority(nodes: readonly SimNode[], halves: readonly (readonly NodeId[])[]): boolean {
     const hurt = new Set([...this.damaged, ...this.lost, ...nodes.map(({ id }) => id)]);
-    return halves.every((half) => half.filter((id) => hurt.has(id)).length <= Math.floor((half.length - 1) / 2));
+    return halves.every((half) => isMinority(half, hurt) && isMinority(half, this.skewed));
+  }
+
+  /** May the clock of `node` be wrong? A majority of right ones stays, or nobody could say how old anything is (protocol E3). */
+  maySkew(node: SimNode): boolean {
+    const skewed = new Set([...this.skewed, node.id]);
+    return this.#configurations.possibleHalves().every((half) => isMinority(half, skewed));
   }
 
   /** Does it matter what becomes of this node's disk? */
@@ -73,7 +81,8 @@ export class FaultAtlas {
     if (this.barred.has(node.id)) return;
     // A replaced disk counts again once it votes by its new name.
     if (this.lost.has(node.id) && !this.#votesAgain(node)) return;
-    for (let index = committed; index > 0; index -= 1) if (node.view.entry(asIndex(index)) === null) return;
+    for (let index = committed; index > node.view.base; index -= 1)
+      if (node.view.entry(asIndex(index)) === null) return;
     this.damaged.delete(node.id);
     this.lost.delete(node.id);
   }
@@ -82,4 +91,8 @@ export class FaultAtlas {
     const replica = replicaIdOf(id, view.hardState()?.incarnation ?? '');
     return this.#configurations.newest?.voters.includes(replica) === true;
   }
+}
+
+function isMinority(half: readonly NodeId[], some: ReadonlySet<NodeId>): boolean {
+  return half.filter((id) => some.has(id)).length <= Math.floor((half.length - 1) / 2);
 }

@@ -185,7 +185,8 @@ export class Nemesis {
   #heal(node: SimNode): void {
     const { scheduler, atlas } = this.#options;
     node.disk.heal();
-    node.skew.drift(1, scheduler.nowMs);
+    node.skew.setRight(scheduler.nowMs);
+    atlas.skewed.delete(node.id);
     node.boot?.process.dieAtBoundary(Infinity, () => undefined);
     node.boot?.process.resume();
     if (atlas.barred.has(node.id) || node.stopping) node.crash('process');

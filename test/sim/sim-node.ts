@@ -22,8 +22,15 @@ export interface SimNodeOptions {
   readonly scheduler: SimScheduler;
   readonly random: SimRandom;
   readonly links: SimLinks;
+  readonly retention: Retained;
   readonly logger?: Logger;
   readonly watch: NodeWatch;
+}
+
+/** How much of the log is kept. */
+export interface Retained {
+  readonly ageMs: number | null;
+  readonly bytes: number | null;
 }
 
 export interface NodeWatch extends Watch {
@@ -46,12 +53,17 @@ export interface Boot {
 
 /** Small, so that most traces come in pages, exports are split, and much of a log lies below what an open verifies. */
 export const verifiedTailBytes = 4_096;
+/** Clocks further apart than this are wrong: far less than by default, for a run is over in a minute. */
+export const clockToleranceMs = 1_000;
 const smallLimits = {
   lookupBlocksMax: 24,
   blockRawBytesTarget: 2_048,
   indexFlushEntries: 24,
   logVerifyBytes: verifiedTailBytes,
   scrubRestMs: 5_000,
+  clockToleranceMs,
+  trimEveryMs: 1_500,
+  retentionWindowBytesMin: 500,
 };
 
 export class SimNode {
@@ -88,7 +100,7 @@ export class SimNode {
   start(): void {
     if (this.#boot !== null) return;
     this.#boots += 1;
-    const { scheduler, random, links, members, logger, watch } = this.#options;
+    const { scheduler, random, links, members, retention, logger, watch } = this.#options;
     const process = new SimProcess(scheduler);
     const name = `${this.id}.${this.#boots}`;
     const forked = random.fork(name);
@@ -120,6 +132,7 @@ export class SimNode {
       members: new Map(members.map((id) => [id, `${id}:4319`])),
       logger: logger ?? silentLogger,
       ...small,
+      retention,
       limits: { ...limits, lookupBlocksMax },
       committed: (entry) => {
         if (!process.alive) return;

@@ -16,7 +16,7 @@ import { MessageLinks } from './message-links.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimRandom } from './platform/random.ts';
 import { SimScheduler } from './platform/scheduler.ts';
-import { type Boot, SimNode } from './sim-node.ts';
+import { type Boot, clockToleranceMs, type Retained, SimNode } from './sim-node.ts';
 import { TcpLinks } from './tcp-links.ts';
 import { Violation, Witness } from './witness.ts';
 import { SimWorkload, type Target } from './workload.ts';
@@ -72,6 +72,10 @@ export const coverageMarks = [
   'joint change',
   'promotion',
   'replacement',
+  'trim',
+  'base install',
+  'expired read',
+  'clock jump',
   'TCP transport',
   'majority alone',
 ] as const;
@@ -125,6 +129,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 class Simulation {
   readonly #options: SimulationOptions;
   readonly #random: SimRandom;
+  readonly #retention: Retained;
   readonly #scheduler = new SimScheduler();
   readonly #journal: Journal;
   readonly #marks = new Set<CoverageMark>();
@@ -157,6 +162,7 @@ class Simulation {
     const ids = Array.from({ length: size + spares }, (_, n) => asNodeId(`n${n + 1}`));
     const members = ids.slice(0, size);
     const links = this.#newLinks(ids);
+    this.#retention = drawRetention(this.#random.fork('retention'));
     for (const id of ids) this.#nodes.push(this.#newNode(id, members.includes(id) ? members : [], links));
     this.#configurations = new Configurations(members);
     this.#atlas = new FaultAtlas(this.#nodes, this.#configurations);
@@ -166,6 +172,8 @@ class Simulation {
       lost: this.#atlas.lost,
       configurations: this.#configurations,
       holes: this.#atlas.holes,
+      nowMs,
+      ageMsMin: ageMsMinOf(this.#retention),
     });
     this.#nemesis = new Nemesis({
       nodes: this.#nodes,
@@ -191,6 +199,7 @@ class Simulation {
       history: this.#history,
       stores: () => targetsOf(this.#nodes.filter((node) => this.#mayServe(node))),
       broken: (sentence) => (this.#failure ??= new Violation(sentence)),
+      expired: (spanIds, base) => this.#witness.expired(spanIds, base),
       acknowledged: (spanIds, node) => this.#guard(() => this.#witness.acknowledged(spanIds, node)),
       note: (operation) => this.#journal.add({ kind: 'client', ...operation }),
     });
@@ -234,6 +243,7 @@ class Simulation {
       scheduler: this.#scheduler,
       random: this.#random.fork(id),
       links,
+      retention: this.#retention,
       logger: this.#logger(id),
       watch: {
         leaving: (from, _to, message) => this.#guard(() => this.#witness.message(from, message)),
@@ -274,7 +284,7 @@ class Simulation {
       if (!everyone) await this.#converge(() => true, true, 'all members are ready and equal');
       await this.#until(
         scrubbedWithinMs,
-        'every disk of a member holds every committed entry',
+        'every disk of a member holds every committed entry, and nothing that was trimmed',
         () => this.#areDisksWhole(this.#members),
         'X7',
       );
@@ -295,6 +305,10 @@ class Simulation {
       ['data refused for space', this.#workload.counts.refusedForSpace > 0],
       ['paged read', pagedReads > 0],
       ['split export', splitExports > 0],
+      ['trim', this.#witness.trims > 0],
+      ['base install', this.#witness.installedBase],
+      ['expired read', this.#workload.counts.expiredReads > 0],
+      ['clock jump', this.#nemesis.counts.has('clock jump')],
       ['joint change', this.#configurations.sawJoint],
       ['promotion', this.#configurations.sawPromotion],
       ['replacement', this.#configurations.sawReplacement],
@@ -348,7 +362,9 @@ class Simulation {
   #areDisksWhole(nodes: readonly SimNode[]): boolean {
     const [one, ...others] = nodes;
     if (one === undefined) return true;
-    for (let index = this.#witness.highestCommitted; index > 0; index -= 1) {
+    if (nodes.some(({ view }) => view.trimmedEntries > 0)) return false;
+    const base = Math.max(...nodes.map(({ view }) => view.base));
+    for (let index = this.#witness.highestCommitted; index > base; index -= 1) {
       const hash = one.view.entry(asIndex(index))?.hash;
       if (hash === undefined || others.some(({ view }) => view.entry(asIndex(index))?.hash !== hash)) return false;
     }
@@ -501,6 +517,20 @@ class Simulation {
       cause,
     });
   }
+}
+
+/** Of most seeds something expires: by age in some seconds, or by bytes after some dozens of exports. */
+function drawRetention(random: SimRandom): Retained {
+  const by = random.below(5);
+  return {
+    ageMs: by === 1 || by === 2 ? random.between(5_000, 20_000) : null,
+    bytes: by === 2 || by === 3 || by === 4 ? random.between(8_000, 60_000) : null,
+  };
+}
+
+/** Entry times and the time that age goes by may each be off by the tolerance, and chips run a tenth too fast. */
+function ageMsMinOf({ ageMs, bytes }: Retained): number | null {
+  return ageMs === null || bytes !== null ? null : 0.9 * ageMs - 2 * clockToleranceMs;
 }
 
 function targetsOf(nodes: readonly SimNode[]): Target[] {

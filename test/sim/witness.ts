@@ -8,6 +8,7 @@ import {
   asIndex,
   type Configuration,
   type Entry,
+  type LogBase,
   type LogIndex,
   type NodeId,
   nodeIdOf,
@@ -17,7 +18,9 @@ import {
 import { limits } from '../../src/limits.ts';
 import type { ReplicaStatus } from '../../src/raft/replica.ts';
 import { blockIdOf } from '../../src/store/block.ts';
+import type { BaseRecord } from '../../src/store/base-record.ts';
 import type { HardState } from '../../src/store/hard-state.ts';
+import { decodeTrim } from '../../src/store/trim-record.ts';
 import type { Hello, PeerMessage } from '../../src/transport/transport.ts';
 import type { Configurations } from './configurations.ts';
 import type { DiskView, EntryOnDisk } from './disk-view.ts';
@@ -36,6 +39,8 @@ export class Witness {
   readonly #configurations: Configurations;
   /** Old entries that were damaged on purpose, as `node index`. */
   readonly #holes: ReadonlySet<string>;
+  readonly #nowMs: () => number;
+  readonly #ageMsMin: number | null;
   readonly #leaders = new Map<number, ReplicaId>();
   /** Every entry that anybody applied, by index. */
   readonly #committed = new Map<LogIndex, { readonly hash: string; readonly term: number }>();
@@ -51,14 +56,21 @@ export class Witness {
   readonly #told = new Set<string>();
   /** Hand-overs under way, by boot of the leader. */
   readonly #handingOver = new Map<string, { readonly status: ReplicaStatus; readonly sinceMs: number }>();
-  /** Payloads of committed blocks, oldest first. */
-  readonly #blocks: Buffer[] = [];
+  /** Committed blocks, oldest first. */
+  readonly #blocks: { readonly index: LogIndex; readonly payload: Buffer }[] = [];
+  /** Positions that the log was trimmed up to, by entries that are committed, and when each entry was seen first. */
+  readonly #trims = new Map<number, LogBase>();
+  readonly #seenSinceMs = new Map<string, number>();
+  /** The base of each disk that was looked at. */
+  readonly #bases = new Map<NodeId, BaseRecord>();
   /** Terms for which each block was forwarded to a leader. */
   readonly #forwarded = new Map<string, number>();
   #lastTimeMs = 0;
   #highestCommitSeen = 0;
   /** A block went to the leader of a second term. */
   reproposed = false;
+  /** A node's log was replaced by a base, and it went on from there. */
+  installedBase = false;
   readonly #leaderCommits = new Map<string, LogIndex>();
   /** Highest read round sent, by leader, term and receiver. */
   readonly #rounds = new Map<string, number>();
@@ -70,12 +82,17 @@ export class Witness {
     lost: ReadonlySet<NodeId>;
     configurations: Configurations;
     holes: ReadonlySet<string>;
+    nowMs: () => number;
+    /** Nothing younger is trimmed by age; null: there is no retention by age, or other data goes before. */
+    ageMsMin: number | null;
   }) {
     this.#disks = options.disks;
     this.#damaged = options.damaged;
     this.#lost = options.lost;
     this.#configurations = options.configurations;
     this.#holes = options.holes;
+    this.#nowMs = options.nowMs;
+    this.#ageMsMin = options.ageMsMin;
   }
 
   /** The highest index known to be committed. */
@@ -87,7 +104,10 @@ export class Witness {
   written(entry: EntryOnDisk): void {
     const position = `${entry.index}@${entry.term}`;
     const known = this.#written.get(position);
-    if (known === undefined) this.#written.set(position, entry);
+    if (known === undefined) {
+      this.#written.set(position, entry);
+      this.#see(entry.hash);
+    }
     demand(
       known === undefined || (known.hash === entry.hash && known.previousHash === entry.previousHash),
       `S8: two disks hold different entries ${position}`,
@@ -101,10 +121,16 @@ export class Witness {
     for (const voter of voters.filter((replica) => !outgoing.includes(replica))) {
       const node = nodeIdOf(voter);
       demand(
-        this.#damaged.has(node) || this.#disks.get(node)?.entry(previousConfiguration) != null,
+        this.#damaged.has(node) || this.#reaches(node, previousConfiguration),
         `M2: entry ${index} makes ${voter} a voter, which does not even hold entry ${previousConfiguration}`,
       );
     }
+  }
+
+  /** Does the disk of `node` hold this entry, whatever stands there, or has it expired there? */
+  #reaches(node: NodeId, index: LogIndex): boolean {
+    const disk = this.#disks.get(node);
+    return disk !== undefined && (disk.base >= index || disk.entry(index) !== null);
   }
 
   /** What a replica takes for the configuration in force stands in its log, or was committed (protocol G4). */
@@ -123,10 +149,19 @@ export class Witness {
     for (const spanId of spanIds) {
       const bytes = Buffer.from(spanId, 'hex');
       demand(
-        this.#blocks.findLast((block) => block.includes(bytes)) !== undefined,
+        this.#blocks.findLast(({ payload }) => payload.includes(bytes)) !== undefined,
         `C6: ${node} acknowledged span ${spanId}, which is in no committed block`,
       );
     }
+  }
+
+  /** Those of these spans that were committed in a block at or below `base`: a read at that trim point need not show them. */
+  expired(spanIds: readonly string[], base: LogIndex): readonly string[] {
+    const blocks = this.#blocks.filter(({ index }) => index <= base);
+    return spanIds.filter((spanId) => {
+      const bytes = Buffer.from(spanId, 'hex');
+      return blocks.some(({ payload }) => payload.includes(bytes));
+    });
   }
 
   /** A message leaves `from`: what it depends on must be durable (docs/io-ordering.md). */
@@ -137,6 +172,7 @@ export class Witness {
     const hardState = disk?.hardState();
     if (disk === undefined || hardState == null) throw new Violation(`${from.node} speaks without a hard state`);
     const raft = message.message;
+    if (raft.type === 'append') for (const { hash } of raft.entries) this.#see(hash);
     const who = `${raft.type} of ${from.node} in term ${raft.term}`;
     demand(hardState.term >= raft.term, `P1: ${who} left before the term was durable (${hardState.term})`);
     if (raft.type === 'heartbeat') {
@@ -165,7 +201,7 @@ export class Witness {
     if (raft.type === 'append-reply' && raft.result.accepted && raft.result.match > 0) {
       const { match } = raft.result;
       demand(
-        this.#damaged.has(from.node) || disk.entry(match) !== null,
+        this.#damaged.has(from.node) || this.#reaches(from.node, match),
         `P2: ${who} acknowledged entry ${match}, which is not on its disk`,
       );
       demand(
@@ -180,7 +216,9 @@ export class Witness {
     this.#told.add(`${to} ${term} ${lastIndex}`);
     const target = nodeIdOf(to);
     demand(
-      this.#damaged.has(target) || this.#disks.get(target)?.entry(lastIndex)?.term === term,
+      this.#damaged.has(target) ||
+        this.#disks.get(target)?.base === lastIndex ||
+        this.#disks.get(target)?.entry(lastIndex)?.term === term,
       `T1: ${who} hands over to ${target}, which does not have entry ${lastIndex} on its disk`,
     );
   }
@@ -225,7 +263,9 @@ export class Witness {
   applied(node: NodeId, boot: string, entry: Entry): void {
     const { index, hash, term } = entry;
     const before = this.#applied.get(boot);
-    demand(before === undefined || index === before + 1, `S3: ${node} applied entry ${index} after entry ${before}`);
+    const goesOn = before === undefined || index === before + 1 || (index > before && this.#trims.has(index - 1));
+    demand(goesOn, `S3: ${node} applied entry ${index} after entry ${before}`);
+    if (before !== undefined && index !== before + 1) this.installedBase = true;
     this.#applied.set(boot, index);
     const known = this.#committed.get(index);
     if (known !== undefined) {
@@ -235,10 +275,12 @@ export class Witness {
     demand(index === this.#highest + 1, `S3: entry ${index} is applied first, before entry ${this.#highest + 1}`);
     this.#highest = index;
     this.#committed.set(index, { hash, term });
-    if (entry.kind === 'block') this.#blocks.push(Buffer.from(entry.payload));
+    this.#see(hash);
+    if (entry.kind === 'block') this.#blocks.push({ index, payload: Buffer.from(entry.payload) });
     demand(entry.timeMs >= this.#lastTimeMs, `S9: the time of entry ${index} is before that of the entry before it`);
     this.#lastTimeMs = entry.timeMs;
     this.#configurations.committed(entry);
+    if (entry.kind === 'trim') this.#trimmed(entry);
     demand(
       this.#heldByQuorum(index, hash),
       `S5: entry ${index} is committed, but only ${this.#holdersOf(index, hash).join(', ') || 'nobody'} has it on disk`,
@@ -246,7 +288,9 @@ export class Witness {
   }
 
   #holdersOf(index: LogIndex, hash: string): NodeId[] {
-    return [...this.#disks].filter(([, disk]) => disk.entry(index)?.hash === hash).map(([id]) => id);
+    return [...this.#disks]
+      .filter(([, disk]) => disk.base >= index || disk.entry(index)?.hash === hash)
+      .map(([id]) => id);
   }
 
   /** Is the entry on a majority of the disks of each half of a configuration that may have decided it? */
@@ -264,7 +308,8 @@ export class Witness {
     const node = nodeIdOf(voter);
     if (this.#damaged.has(node)) return true;
     const disk = this.#disks.get(node);
-    return voter.endsWith(`#${disk?.hardState()?.incarnation}`) && disk?.entry(index)?.hash === hash;
+    if (disk === undefined || !voter.endsWith(`#${disk.hardState()?.incarnation}`)) return false;
+    return disk.base >= index || disk.entry(index)?.hash === hash;
   }
 
   /** Looks at one running node after a step. */
@@ -281,6 +326,7 @@ export class Witness {
     this.#configurationInForce(id, replica);
     this.#promise(id, replica);
     this.#persistedCommit(id);
+    this.#base(id);
     this.#heldByMajority(id, commit);
     this.#commitRule(id, boot, replica);
     this.#handOver(id, boot, replica, process);
@@ -318,6 +364,56 @@ export class Witness {
     }
   }
 
+  /** Somebody has this entry now. */
+  #see(hash: string): void {
+    if (!this.#seenSinceMs.has(hash)) this.#seenSinceMs.set(hash, this.#nowMs());
+  }
+
+  /** Everybody drops what is up to here: it is committed, and as old as it must be, by a clock that nobody can turn (protocol E3). */
+  #trimmed(entry: Entry): void {
+    const base = decodeTrim(entry.payload);
+    const { index, hash } = base.position;
+    demand(index < entry.index, `B1: entry ${entry.index} trims the log up to ${index}`);
+    demand(
+      this.#committed.get(index)?.hash === hash,
+      `B1: the log is trimmed up to ${index}, which was never committed`,
+    );
+    this.#checkAsOf(base, `the trim of entry ${entry.index}`);
+    this.#trims.set(index, base);
+    if (this.#ageMsMin === null) return;
+    const ageMs = this.#nowMs() - (this.#seenSinceMs.get(hash) ?? this.#nowMs());
+    demand(
+      ageMs >= this.#ageMsMin,
+      `B3: entry ${index} is trimmed ${Math.round(ageMs)} ms after it was seen first, and is to be kept for ${this.#ageMsMin} ms`,
+    );
+  }
+
+  /** A base on a disk is one that the cluster agreed on, and says nothing newer than its position (protocol E1, bug M8). */
+  #base(id: NodeId): void {
+    const disk = this.#disks.get(id);
+    demand(disk?.writtenBelow == null, `B1: ${id} wrote entry ${disk?.writtenBelow} below the base of its log`);
+    const base = disk?.baseRecord;
+    if (base == null || base === this.#bases.get(id)) return;
+    this.#bases.set(id, base);
+    const { index, hash } = base.position;
+    if (index === 0) return;
+    demand(
+      this.#trims.get(index)?.position.hash === hash,
+      `B1: the log of ${id} begins after ${index}, up to which nobody trimmed it`,
+    );
+    this.#checkAsOf(base, `the base of ${id}`);
+  }
+
+  #checkAsOf({ position: { index }, configuration, configurationIndex }: LogBase, what: string): void {
+    const inForce = this.#configurations.asOf(index);
+    demand(
+      inForce === null ||
+        (inForce.index === configurationIndex &&
+          JSON.stringify(inForce.configuration.voters) === JSON.stringify(configuration.voters)),
+      `B4: ${what} at ${index} has the configuration of entry ${configurationIndex}, but that of ${inForce?.index} was in force`,
+    );
+  }
+
   /** A recovering replica keeps its promise until it holds that much again (protocol A2). */
   #promise(id: NodeId, { lostPromise }: ReplicaStatus): void {
     if (lostPromise === null) return;
@@ -343,7 +439,9 @@ export class Witness {
     this.#persistedCommits.set(replica, commit);
     const known = this.#committed.get(commit);
     if (known === undefined) return;
-    const held = disk.entry(commit);
+    const { baseRecord: base } = disk;
+    if (base !== null && base.position.index > commit) return;
+    const held = base?.position.index === commit ? base.position : disk.entry(commit);
     if (held === null && this.#holes.has(`${id} ${commit}`)) return;
     demand(
       held?.hash === known.hash,
@@ -384,6 +482,11 @@ export class Witness {
       entry?.term === term,
       `S7: ${id} leads term ${term} and committed entry ${commit} of term ${entry?.term} by counting`,
     );
+  }
+
+  /** Positions that the log was trimmed up to. */
+  get trims(): number {
+    return this.#trims.size;
   }
 
   get leaderChanges(): number {

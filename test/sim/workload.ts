@@ -7,7 +7,7 @@ import { errorOf, QuorateError } from '../../src/errors.ts';
 import { mergeTrace } from '../../src/otlp/trace-merge.ts';
 import { walkExport } from '../../src/otlp/walk.ts';
 import { limits } from '../../src/limits.ts';
-import type { LogIndex } from '../../src/raft/core/types.ts';
+import { asIndex, type LogIndex } from '../../src/raft/core/types.ts';
 import type { TraceRead, TraceStore } from '../../src/traces/trace-store.ts';
 import type { HistoryRecorder } from '../support/history.ts';
 import { smallExport } from '../support/otlp-workload.ts';
@@ -26,6 +26,8 @@ export interface WorkloadOptions {
   readonly broken: (sentence: string) => void;
   /** A client was told that these spans are stored. */
   readonly acknowledged: (spanIds: readonly string[], node: string) => void;
+  /** Those of these spans that a read at this trim point need not show. */
+  readonly expired: (spanIds: readonly string[], base: LogIndex) => readonly string[];
   /** A client has ended an operation. */
   readonly note: (operation: ClientOperation) => void;
 }
@@ -43,6 +45,15 @@ export interface Target {
   readonly id: string;
   readonly store: TraceStore;
   readonly process: SimProcess;
+}
+
+/** A whole trace, as a client has put it together. */
+interface Answer {
+  readonly trace: Uint8Array;
+  readonly pages: number;
+  /** The highest trim point of its pages. */
+  readonly base: LogIndex;
+  readonly expired: boolean;
 }
 
 /** The deadlines of a write and of a read, and a little: an answer that is not there by then will not come. */
@@ -65,6 +76,8 @@ export class SimWorkload {
   readonly #spans: SeededRandom;
   /** All of them, the oldest first; the last few still grow. */
   readonly #traces: string[] = [];
+  /** The spans that were sent, by trace. */
+  readonly #spanIds = new Map<string, string[]>();
   readonly #growing: { id: string; exports: number }[] = [];
   /** Exports of unknown outcome, which clients send again. */
   readonly #unsettled: ExportRequest[] = [];
@@ -76,6 +89,7 @@ export class SimWorkload {
     unknown: 0,
     reads: 0,
     pagedReads: 0,
+    expiredReads: 0,
     splitExports: 0,
     refusedForSpace: 0,
   };
@@ -164,6 +178,9 @@ export class SimWorkload {
   async write(name: string, target: Target, request: ExportRequest): Promise<boolean> {
     const { history, scheduler, acknowledged, note } = this.#options;
     const startMs = scheduler.nowMs;
+    const sent = this.#spanIds.get(request.trace) ?? [];
+    this.#spanIds.set(request.trace, sent);
+    sent.push(...request.spanIds.filter((spanId) => !sent.includes(spanId)));
     const adds = request.spanIds.map((span) => history.add(`${name} through ${target.id}`, request.trace, span));
     const outcome = await this.#withPatience(
       target.store.write(request.body).then(
@@ -219,17 +236,29 @@ export class SimWorkload {
     });
     if (answer === null) return false;
     if (answer.pages > 1) this.counts.pagedReads += 1;
-    pending.returned(spanIdsOf(answer.trace));
+    pending.returned(this.#withExpired(trace, answer, target));
     return true;
+  }
+
+  /** What the read would have shown had nothing expired: all of that was committed before the trim point that it took (protocol D3). */
+  #withExpired(trace: string, { trace: bytes, base, expired }: Answer, target: Target): string[] {
+    const shown = spanIdsOf(bytes);
+    const gone = base === 0 ? [] : this.#options.expired(this.#spanIds.get(trace) ?? [], base);
+    if (expired) this.counts.expiredReads += 1;
+    if (expired && gone.length === 0)
+      this.#options.broken(`R5: ${target.id} says that part of ${trace} has expired, but none of it has`);
+    return [...shown, ...gone.filter((spanId) => !shown.includes(spanId))];
   }
 
   /**
    * The whole trace, however many pages it comes in; null when it was refused. Pages follow the log, so with all that later
    * ones add it is the trace as of the last: still one linearizable read.
    */
-  async #readPages(target: Target, traceId: Uint8Array): Promise<{ trace: Uint8Array; pages: number } | null> {
+  async #readPages(target: Target, traceId: Uint8Array): Promise<Answer | null> {
     const pages: Uint8Array[] = [];
     let after: LogIndex | null = null;
+    let base = asIndex(0);
+    let expired = false;
     do {
       const page: TraceRead | null = await this.#withPatience(
         target.store.read(traceId, 'linearizable', { after }).catch((error: unknown) => {
@@ -243,8 +272,10 @@ export class SimWorkload {
       if (page.trace !== null) pages.push(page.trace);
       page.release();
       after = page.next;
+      base = asIndex(Math.max(base, page.base));
+      expired ||= page.expired;
     } while (after !== null);
-    return { trace: mergeTrace(pages, traceId), pages: pages.length };
+    return { trace: mergeTrace(pages, traceId), pages: pages.length, base, expired };
   }
 
   #pick(): Target | undefined {

@@ -50,8 +50,9 @@ export function damageOldEntry(f: FaultContext): void {
   const node = anyNode(f);
   // Far enough below that no open looks there: a fault of the tail may end the log, and counts as another damage.
   const newest = Math.min(f.committed() - 20, node.view.newestBelow(3 * verifiedTailBytes));
-  if (newest < 1) return;
-  const index = 1 + f.random.below(newest);
+  const { base } = node.view;
+  if (newest <= base) return;
+  const index = base + 1 + f.random.below(newest - base);
   if (!f.atlas.mayLoseEntry(node, index)) return;
   const key = entryKey(asIndex(index));
   const end = entryKey(asIndex(index + 1));

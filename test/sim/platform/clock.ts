@@ -22,6 +22,12 @@ export class ClockSkew {
     this.#rate = rate;
   }
 
+  /** From `nowMs`, virtual, the wall clock shows the true time, and the chip runs as it should. */
+  setRight(nowMs: number): void {
+    this.drift(1, nowMs);
+    this.offsetMs = nowMs - this.countedAt(nowMs);
+  }
+
   /** What it has counted at a virtual time. */
   countedAt(nowMs: number): number {
     return this.#countedMs + (nowMs - this.#sinceMs) * this.#rate;
