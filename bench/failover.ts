@@ -6,16 +6,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { LocalCluster } from '../cluster/local-cluster.ts';
-import { smallExport } from '../test/support/otlp-workload.ts';
-import { agreedLeader, QuorateClient } from '../test/support/quorate-client.ts';
-import { SeededRandom } from '../test/support/seeded-random.ts';
-import { AckLedger } from './ack-ledger.ts';
-import { failover } from './failover-round.ts';
 import type { Failover } from './failover-round.ts';
+import { killLeaders } from './kill-leaders.ts';
 import { machine } from './measure.ts';
+import { latency } from './statistics.ts';
 
 const { values } = parseArgs({
   options: {
@@ -36,13 +32,10 @@ if (values.help) {
 }
 const kills = natural('kills');
 const nodes = natural('nodes');
-/** Between two exports of the load that goes through each node all the time. */
-const loadRestMs = 10;
 
 const directory = mkdtempSync(join(values.dir, 'quorate-failover-'));
 const before = machine(directory);
 let cluster: LocalCluster | undefined;
-let clients: readonly QuorateClient[] = [];
 let cleaning: Promise<void> | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
@@ -51,44 +44,18 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 try {
   cluster = await LocalCluster.prepare({ data: directory, nodes });
   await cluster.startAll();
-  clients = cluster.nodes.map(({ id, http }) => new QuorateClient({ id, url: http }));
   process.exitCode = await measure(cluster);
 } finally {
   await cleanUp();
 }
 
 async function measure(running: LocalCluster): Promise<number> {
-  const random = new SeededRandom(Date.now() % 2 ** 31);
-  const ledger = new AckLedger();
-  let isOver = false;
-  const load = Promise.all(
-    clients.map(async (client) => {
-      while (!isOver) {
-        const sent = smallExport(random, { spans: random.between(1, 3) });
-        if ((await client.export(sent.body)).outcome === 'ok') ledger.acked(sent);
-        await delay(loadRestMs);
-      }
-    }),
-  );
-  const rounds: Failover[] = [];
-  try {
-    for (let kill = 1; kill <= kills; kill += 1) {
-      const { id, term } = await agreedLeader(clients);
-      // At no particular moment between two heartbeats.
-      await delay(300 + random.below(300));
-      const node = running.node(id);
-      const survivors = clients.filter((client) => client.id !== id);
-      const round = await failover(node, term, survivors, { random, ledger });
-      rounds.push(round);
-      if (values.verbose) console.log(`kill ${kill} of ${id}: ${line(round)}`);
-      await node.start();
-    }
-  } finally {
-    isOver = true;
-    await load;
-  }
-  const missing = (await Promise.all(clients.map(async (client) => ledger.missingOn(client)))).flat();
-  console.log(report(rounds, { spans: ledger.spans, missing }));
+  let kill = 0;
+  const { rounds, spans, missing } = await killLeaders(running, kills, (id, round) => {
+    kill += 1;
+    if (values.verbose) console.log(`kill ${kill} of ${id}: ${line(round)}`);
+  });
+  console.log(report(rounds, { spans, missing }));
   return missing.length === 0 ? 0 : 1;
 }
 
@@ -123,14 +90,12 @@ function report(rounds: readonly Failover[], acked: { spans: number; missing: re
 }
 
 function spread(samples: readonly number[]): string {
-  const sorted = samples.toSorted((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
-  return [at(0.5), at(0.99), at(1)].map((ms) => ms.toFixed(0).padStart(8)).join('');
+  const { p50, p99, max } = latency(samples);
+  return [p50, p99, max].map((ms) => ms.toFixed(0).padStart(8)).join('');
 }
 
 async function cleanUp(): Promise<void> {
   cleaning ??= (async () => {
-    for (const client of clients) client.close();
     await cluster?.stop();
     rmSync(directory, { recursive: true, force: true });
   })();
