@@ -56,6 +56,9 @@ bench: install ## every budget beside a three-node etcd: ROUNDS=5, SECONDS=8, SP
 bench-size: install ## the rows about size alone, with 20 million spans stored: SPANS=n
 	@node bench/main.ts --only storage --spans $(or $(SPANS),20000000) $(call flag,ROUNDS,--rounds) $(call flag,DIR,--dir)
 
+profile: install ## where the leader's CPU goes at peak: a flame graph as one HTML file, functions as text; SECONDS=10, FORMAT=json
+	@node bench/profile.ts $(call flag,SECONDS,--seconds) $(call flag,FORMAT,--format) $(call flag,OUT,--out)
+
 failover: install ## the leader killed KILLS=50 times: how long until each survivor acknowledges again
 	@node bench/failover.ts $(call flag,KILLS,--kills) $(if $(VERBOSE),--verbose)
 

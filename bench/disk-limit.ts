@@ -5,7 +5,7 @@ import { latency } from './statistics.ts';
 
 const KiB = 1024;
 /** A block of one export, a value of etcd, an export as it comes, a group of exports at peak. */
-export const probeSizes = [24 * KiB, 64 * KiB, 144 * KiB, 512 * KiB] as const;
+const probeSizes = [24 * KiB, 64 * KiB, 144 * KiB, 512 * KiB] as const;
 /** The size whose median stands in the bar for ack latency. */
 export const barProbe = probeSizes[0];
 

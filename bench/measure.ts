@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 const MiB = 1024 * 1024;
 const run = promisify(execFile);
-const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+export const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
 /** User and system time of all threads of a process, in us. */
 export function cpuUs(pid: number): number {
