@@ -51,7 +51,7 @@ export async function measureMatrix(quorate: QuorateContender, { seconds, say }:
     say(`load: ${name}`);
     if (batch !== batchNow) await quorate.sendBatchesOf(batch);
     batchNow = batch;
-    const phase = await runPhase(name, 1, quorate, { seconds, ...order });
+    const phase = await runPhase({ name }, quorate, { seconds, ...order });
     quorate.count({ spans: phase.load.spansAcked, otlpBytes: phase.load.bytesAcked });
     phases.push(phase);
   }

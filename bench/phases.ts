@@ -22,12 +22,18 @@ export interface Phase {
   readonly memoryMiB: Readonly<Record<string, number>>;
   /** By all servers. */
   readonly writtenBytes: number;
+  /** CPU seconds a second of the other contender, which ran beside it and had nothing to do; NaN when there was none. */
+  readonly idleOtherCores: number;
   /** Leaders that came during the phase. Must be 0. */
   readonly elections: number;
 }
 
 /** Runs one phase over the contender's servers. */
-export async function runPhase(name: string, round: number, contender: Contender, order: LoadOrder): Promise<Phase> {
+export async function runPhase(
+  { name, round = 1, other }: { readonly name: string; readonly round?: number; readonly other?: Contender },
+  contender: Contender,
+  order: LoadOrder,
+): Promise<Phase> {
   await syncDisk();
   const { servers } = contender;
   const first = await contender.whoLeads();
@@ -40,11 +46,14 @@ export async function runPhase(name: string, round: number, contender: Contender
   const written = (): number => servers.reduce((sum, { pid }) => sum + writtenBytes(pid), 0);
   const sampling = setInterval(sample, memorySampleMs);
   const writtenBefore = written();
+  const otherUs = (): number => (other?.servers ?? []).reduce((sum, { pid }) => sum + cpuUs(pid), 0);
   const before = servers.map(({ pid }) => cpuUs(pid));
+  const otherBefore = otherUs();
   const startedMs = performance.now();
   const load = await contender.generator.run(order).finally(() => clearInterval(sampling));
   const tookMs = performance.now() - startedMs;
   const spent = servers.map(({ pid }, n) => cpuUs(pid) - (before[n] ?? 0));
+  const otherSpent = otherUs() - otherBefore;
   sample();
   const leaderLoopDelayP99Ms = await contender.takeLoopDelayP99Ms(first.leader);
   const last = await contender.whoLeads();
@@ -60,6 +69,7 @@ export async function runPhase(name: string, round: number, contender: Contender
     leaderLoopDelayP99Ms,
     memoryMiB: memory,
     writtenBytes: written() - writtenBefore,
+    idleOtherCores: other === undefined ? Number.NaN : otherSpent / 1_000 / tookMs,
     elections: last.term - first.term,
   };
 }

@@ -34,6 +34,8 @@ function conditions({ machine, load, ...result }: BenchResult): string[] {
       `(${figure(median(({ bytesPerSecond }) => bytesPerSecond) / 1e6)} MB/s)`
     );
   });
+  const idle = (of: string): string =>
+    figure(spread(load.phases.filter((phase) => phase.of !== of).map(({ idleOtherCores }) => idleOtherCores)).median);
   const generator = (of: string): string =>
     figure(
       spread(load.phases.filter((phase) => phase.of === of && phase.name.startsWith('peak')).map(coresOfGenerator))
@@ -45,7 +47,8 @@ function conditions({ machine, load, ...result }: BenchResult): string[] {
       `(${peaks.map((inFlight) => `${putsFor(inFlight, result)} puts for ${inFlight} exports`).join(', ')}); ` +
       `half of its peak is ${figure(load.halfOfEtcdBytesPerSecond / 1e6)} MB/s`,
     `append and fdatasync on this disk, alone, p50 / p99: ${limits.join(', ')}`,
-    `CPU of the load generator at peak, not counted: ${generator('Quorate')} cores for Quorate, ${generator('etcd')} for etcd`,
+    `CPU of the load generator at peak, not counted: ${generator('Quorate')} cores for Quorate, ${generator('etcd')} for etcd; ` +
+      `of the one that waits for its turn: ${idle('Quorate')} Quorate, ${idle('etcd')} etcd`,
   ];
 }
 

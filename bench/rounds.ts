@@ -64,11 +64,11 @@ export async function compare(stage: Stage, quorate: QuorateContender, options: 
   const measure = async (
     name: string,
     round: number,
-    contender: Contender,
+    [contender, other]: readonly [Contender, Contender],
     order: Omit<LoadOrder, 'seconds'>,
   ): Promise<Phase> => {
     say(`round ${round} of ${rounds}: ${contender.name}, ${name}`);
-    const phase = await runPhase(name, round, contender, { seconds, ...order });
+    const phase = await runPhase({ name, round, other }, contender, { seconds, ...order });
     if (contender === quorate) quorate.count({ spans: phase.load.spansAcked, otlpBytes: phase.load.bytesAcked });
     phases.push(phase);
     return phase;
@@ -83,25 +83,27 @@ export async function compare(stage: Stage, quorate: QuorateContender, options: 
   for (let round = 1; round <= rounds; round += 1) {
     disk.push(diskLimit(stage.directory, probeAppends));
     await stage.besideEtcd(async (etcd) => {
+      const ourTurn = [quorate, etcd] as const;
+      const theirTurn = [etcd, quorate] as const;
       let put = await etcd.generator.run({ seconds: etcdWarmUpSeconds, ...closed(sameBytes(peaks[0])) });
       let putBytes = put.bytesAcked;
       let own = 0;
       for (const inFlight of peaks) {
-        const ours = await measure(loads.peak(inFlight), round, quorate, closed(inFlight));
+        const ours = await measure(loads.peak(inFlight), round, ourTurn, closed(inFlight));
         own = Math.max(own, ours.load.bytesPerSecond);
-        ({ load: put } = await measure(loads.peak(inFlight), round, etcd, closed(sameBytes(inFlight))));
+        ({ load: put } = await measure(loads.peak(inFlight), round, theirTurn, closed(sameBytes(inFlight))));
         putBytes += put.bytesAcked;
       }
-      await measure(loads.serial, round, quorate, closed(1));
-      ({ load: put } = await measure(loads.serial, round, etcd, closed(1)));
+      await measure(loads.serial, round, ourTurn, closed(1));
+      ({ load: put } = await measure(loads.serial, round, theirTurn, closed(1)));
       putBytes += put.bytesAcked;
       etcdDisk.push(etcd.diskFor(putBytes));
-      await measure(loads.half, round, quorate, open(own / 2));
+      await measure(loads.half, round, ourTurn, open(own / 2));
       let isOver = false;
       const { leader } = await quorate.whoLeads();
       const [took] = await Promise.all([
         readLargeTrace(quorate.cluster.node(leader).http, () => isOver),
-        measure(loads.largeRead, round, quorate, open(own / 2)).finally(() => (isOver = true)),
+        measure(loads.largeRead, round, ourTurn, open(own / 2)).finally(() => (isOver = true)),
       ]);
       largeTraceReads.push(...took);
     });
@@ -118,9 +120,11 @@ export async function compare(stage: Stage, quorate: QuorateContender, options: 
   const halfOfEtcdBytesPerSecond = Math.max(...etcdPeaks) / 2;
   for (let round = 1; round <= rounds; round += 1) {
     await stage.besideEtcd(async (etcd) => {
+      const ourTurn = [quorate, etcd] as const;
+      const theirTurn = [etcd, quorate] as const;
       await etcd.generator.run({ seconds: etcdWarmUpSeconds, ...closed(sameBytes(peaks[0])) });
-      await measure(loads.halfEtcd, round, quorate, open(halfOfEtcdBytesPerSecond));
-      await measure(loads.halfEtcd, round, etcd, open(halfOfEtcdBytesPerSecond));
+      await measure(loads.halfEtcd, round, ourTurn, open(halfOfEtcdBytesPerSecond));
+      await measure(loads.halfEtcd, round, theirTurn, open(halfOfEtcdBytesPerSecond));
     });
   }
   return { phases, disk, halfOfEtcdBytesPerSecond, etcdDisk, largeTraceReads };

@@ -44,6 +44,7 @@ function phase(
     leaderLoopDelayP99Ms: 3,
     memoryMiB: { n1: 100 },
     writtenBytes: 0,
+    idleOtherCores: 0.01,
     elections: 0,
     ...figures,
     load,
