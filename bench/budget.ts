@@ -60,8 +60,8 @@ function loadRows({ load }: BenchResult): BudgetRow[] {
       (load?.phases ?? []).filter((phase) => phase.of === contender),
       ({ round }) => round,
     );
-    return [...byRound.values()].map(
-      (phases) => Math.max(...phases.flatMap(({ memoryMiB }) => Object.values(memoryMiB))) * (MiB / 1e6),
+    return [...byRound.values()].map((phases) =>
+      inMegabytes(Math.max(...phases.flatMap(({ memoryMiB }) => Object.values(memoryMiB)))),
     );
   };
   const [inFlight] = peaks;
@@ -136,6 +136,7 @@ function storageRows(storage: StorageResult | undefined): BudgetRow[] {
       2.2,
       perNode(storedBytes.map((of, node) => (writtenBytes[node] ?? Number.NaN) / of)),
     ),
+    within(`memory of a node at rest${millions}`, 'MB', 200, perNode((storage?.memoryMiB ?? []).map(inMegabytes))),
     { ...within(`restart to ready, stopped${millions}`, 'ms', 1_000, perNode(storage?.restartMs.clean ?? [])), ...few },
     { ...within(`restart to ready, killed${millions}`, 'ms', 1_000, perNode(storage?.restartMs.killed ?? [])), ...few },
   ];
@@ -173,6 +174,8 @@ function failoverRow({ failover }: BenchResult): BudgetRow {
   const note = `${failover.rounds.length} kills, p50 ${figure(p50)}; ${failover.missing} of ${failover.spans} acked spans missing`;
   return { ...row, ours, holds: p99 < 1_000 && failover.missing === 0, note };
 }
+
+const inMegabytes = (mebibytes: number): number => (mebibytes * MiB) / 1e6;
 
 /** Three digits, or none behind the point. */
 export function figure(value: number): string {

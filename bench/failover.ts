@@ -3,14 +3,14 @@
  * leader; the time until each surviving node acknowledges an export that was begun after the kill; the node is started again;
  * and so on. In the end every span that was acknowledged is asked for on every node: one that is missing fails the run.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { LocalCluster } from '../cluster/local-cluster.ts';
+import type { LocalCluster } from '../cluster/local-cluster.ts';
+import { natural } from './command-line.ts';
 import type { Failover } from './failover-round.ts';
 import { killLeaders } from './kill-leaders.ts';
 import { machine } from './measure.ts';
+import { Stage } from './stage.ts';
 import { latency } from './statistics.ts';
 
 const { values } = parseArgs({
@@ -30,23 +30,18 @@ if (values.help) {
   --verbose     a line for each kill`);
   process.exit(0);
 }
-const kills = natural('kills');
-const nodes = natural('nodes');
+const kills = natural(values, 'kills');
+const nodes = natural(values, 'nodes');
 
-const directory = mkdtempSync(join(values.dir, 'quorate-failover-'));
-const before = machine(directory);
-let cluster: LocalCluster | undefined;
-let cleaning: Promise<void> | undefined;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
-}
+const stage = new Stage({ parent: values.dir, nodes });
+const before = machine(stage.directory);
 
 try {
-  cluster = await LocalCluster.prepare({ data: directory, nodes });
-  await cluster.startAll();
-  process.exitCode = await measure(cluster);
+  process.exitCode = await measure(await stage.startCluster());
+} catch (error) {
+  if (!stage.isInterrupted) throw error;
 } finally {
-  await cleanUp();
+  await stage.close();
 }
 
 async function measure(running: LocalCluster): Promise<number> {
@@ -92,23 +87,4 @@ function report(rounds: readonly Failover[], acked: { spans: number; missing: re
 function spread(samples: readonly number[]): string {
   const { p50, p99, max } = latency(samples);
   return [p50, p99, max].map((ms) => ms.toFixed(0).padStart(8)).join('');
-}
-
-async function cleanUp(): Promise<void> {
-  cleaning ??= (async () => {
-    await cluster?.stop();
-    rmSync(directory, { recursive: true, force: true });
-  })();
-  await cleaning;
-}
-
-function natural(name: 'kills' | 'nodes'): number {
-  const value = Number(values[name]);
-  if (Number.isSafeInteger(value) && value >= 1) return value;
-  return refuse(`--${name} must be a natural number, not ${values[name]}.`);
-}
-
-function refuse(sentence: string): never {
-  console.error(sentence);
-  process.exit(2);
 }

@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { natural, refuse, say } from './command-line.ts';
 import { etcdVersion } from './etcd-cluster.ts';
 import { killLeaders } from './kill-leaders.ts';
 import { measureMatrix } from './matrix.ts';
@@ -45,11 +46,11 @@ if (values.help) {
   process.exit(0);
 }
 
-const rounds = natural('rounds');
-const seconds = natural('seconds');
-const spans = natural('spans');
-const kills = natural('kills');
-const nodes = natural('nodes');
+const rounds = natural(values, 'rounds');
+const seconds = natural(values, 'seconds');
+const spans = natural(values, 'spans');
+const kills = natural(values, 'kills');
+const nodes = natural(values, 'nodes');
 const asked = values.only.split(',').map((name) => parts.find((part) => part === name) ?? noPart(name));
 const has = (part: Part): boolean => asked.includes(part);
 const startedAt = new Date().toISOString();
@@ -118,21 +119,6 @@ function etcdIfThere(): string {
   }
 }
 
-function natural(name: 'rounds' | 'seconds' | 'spans' | 'kills' | 'nodes'): number {
-  const value = Number(values[name]);
-  if (Number.isSafeInteger(value) && value >= 1) return value;
-  return refuse(`--${name} must be a natural number, not ${values[name]}.`);
-}
-
 function noPart(name: string): never {
   return refuse(`--only takes ${parts.join(', ')}, with commas between, not ${name}.`);
-}
-
-function refuse(sentence: string): never {
-  console.error(sentence);
-  process.exit(2);
-}
-
-function say(what: string): void {
-  console.error(`- ${what}`);
 }

@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { natural, refuse, say } from './command-line.ts';
 import { figure } from './budget.ts';
 import { callTree, selfTimes } from './cpu-profile.ts';
 import { flamePage } from './flame-page.ts';
@@ -41,12 +42,12 @@ if (values.help) {
   process.exit(0);
 }
 
-const seconds = natural('seconds');
-const top = natural('top');
+const seconds = natural(values, 'seconds');
+const top = natural(values, 'top');
 const format = formats.find((name) => name === values.format) ?? refuse(`--format takes ${formats.join(', ')}.`);
 const order: LoadOrder = {
   seconds,
-  ingest: { kind: 'closed', inFlight: natural('in-flight') },
+  ingest: { kind: 'closed', inFlight: natural(values, 'in-flight') },
   format,
   lookupsInFlight: 0,
   lookupPauseMs: 0,
@@ -67,7 +68,7 @@ try {
 
 async function profile(): Promise<void> {
   const quorate = await stage.startQuorate(inspectable);
-  await quorate.sendBatchesOf(natural('batch'));
+  await quorate.sendBatchesOf(natural(values, 'batch'));
   await quorate.load({ ...order, seconds: warmUpSeconds });
   const { leader } = await quorate.whoLeads();
   const pid = quorate.servers.find(({ id }) => id === leader)?.pid ?? 0;
@@ -125,19 +126,4 @@ async function profile(): Promise<void> {
 
 function print(lines: readonly string[]): void {
   console.log(`${lines.join('\n')}\n`);
-}
-
-function natural(name: 'seconds' | 'in-flight' | 'batch' | 'top'): number {
-  const value = Number(values[name]);
-  if (Number.isSafeInteger(value) && value >= 1) return value;
-  return refuse(`--${name} must be a natural number, not ${values[name]}.`);
-}
-
-function refuse(sentence: string): never {
-  console.error(sentence);
-  process.exit(2);
-}
-
-function say(what: string): void {
-  console.error(`- ${what}`);
 }

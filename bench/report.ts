@@ -134,7 +134,7 @@ function troubles({ load, matrix: cells = [], storage }: BenchResult): string[] 
   const wrong = sum((phase) => phase.load.lookupsWrong) + (storage?.lookupsWrong ?? 0);
   const large = latency(load?.largeTraceReads ?? []);
   return [
-    `elections during phases     Quorate ${elections('Quorate')}, etcd ${elections('etcd')}`,
+    `elections under load        Quorate ${elections('Quorate') + (storage?.elections ?? 0)}, etcd ${elections('etcd')}`,
     `sent again after            ${counted((phase) => phase.load.retries)}`,
     `refused for good            ${counted((phase) => phase.load.refused)}`,
     `errors                      ${counted((phase) => phase.load.errors)}`,

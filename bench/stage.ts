@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { LocalCluster } from '../cluster/local-cluster.ts';
+import { refuse } from './command-line.ts';
 import { EtcdContender } from './etcd-contender.ts';
 import { QuorateContender } from './quorate-contender.ts';
 
@@ -24,7 +25,11 @@ export class Stage {
 
   constructor(options: StageOptions) {
     this.#options = options;
-    this.directory = mkdtempSync(join(options.parent, 'quorate-bench-'));
+    try {
+      this.directory = mkdtempSync(join(options.parent, 'quorate-bench-'));
+    } catch {
+      refuse(`--dir must be a directory that can be written to, not ${options.parent}.`);
+    }
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
         this.isInterrupted = true;
@@ -34,11 +39,16 @@ export class Stage {
   }
 
   /** Founds the cluster; its nodes serve when it resolves. */
-  async startQuorate(environment: Readonly<Record<string, string>> = {}): Promise<QuorateContender> {
+  async startCluster(environment: Readonly<Record<string, string>> = {}): Promise<LocalCluster> {
     const { nodes } = this.#options;
     this.#cluster = await LocalCluster.prepare({ nodes, data: join(this.directory, 'quorate'), environment });
     await this.#cluster.startAll();
-    this.#quorate = new QuorateContender(this.#cluster);
+    return this.#cluster;
+  }
+
+  /** The same, with a load generator beside it. */
+  async startQuorate(environment: Readonly<Record<string, string>> = {}): Promise<QuorateContender> {
+    this.#quorate = new QuorateContender(await this.startCluster(environment));
     return this.#quorate;
   }
 

@@ -28,12 +28,15 @@ export interface StorageResult {
   readonly storedBytes: readonly number[];
   /** By each node, since it was new. */
   readonly writtenBytes: readonly number[];
+  /** Of each node, after all had settled. */
   readonly memoryMiB: readonly number[];
   /** Once a round. */
   readonly warm: readonly Latency[];
   /** Once a round; none where the page cache may not be dropped. */
   readonly cold: readonly Latency[];
   readonly lookupsWrong: number;
+  /** Leaders that came while the store was filled. Must be 0. */
+  readonly elections: number;
   /** From the start of the process to its first 200 on /readyz, once a round. */
   readonly restartMs: { readonly clean: readonly number[]; readonly killed: readonly number[] };
 }
@@ -59,7 +62,9 @@ export async function measureStorage(quorate: QuorateContender, options: Storage
   const { cluster } = quorate;
   await quorate.sendBatchesOf(spansPerBatch);
   const traces = new SpreadTraces(spreadSeed);
+  const first = await quorate.whoLeads();
   await fill(quorate, traces, options);
+  const elections = (await quorate.whoLeads()).term - first.term;
 
   say('waiting until the stored bytes settle');
   const stored = await settled(cluster.nodes.map(({ data }) => data));
@@ -110,6 +115,7 @@ export async function measureStorage(quorate: QuorateContender, options: Storage
     warm,
     cold,
     lookupsWrong,
+    elections,
     restartMs,
   };
 }

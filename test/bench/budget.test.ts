@@ -143,6 +143,7 @@ describe('budget: a bar', () => {
       warm: [{ count: 1, p50: 1, p99: 2, max: 2 }],
       cold: [],
       lookupsWrong: 0,
+      elections: 0,
       restartMs: { clean: [400], killed: [1_400] },
     };
     const result = { ...run(), storage };
@@ -176,7 +177,7 @@ describe('report', () => {
       { elections: 6 },
     );
     const text = render(troubled);
-    expect(text).toContain('elections during phases     Quorate 1, etcd 6');
+    expect(text).toContain('elections under load        Quorate 1, etcd 6');
     expect(text).toContain('errors                      3 x Quorate: it broke');
     expect(text).toContain('sent again after            4 x Quorate: 503');
     expect(text).toContain('acked but not shown         2 of ');
