@@ -30,6 +30,11 @@ export class Stage {
     } catch {
       refuse(`--dir must be a directory that can be written to, not ${options.parent}.`);
     }
+    // A part that restarts nodes may do so while they are being stopped.
+    process.once('exit', () => {
+      for (const node of this.#cluster?.nodes ?? []) node.abandon();
+      rmSync(this.directory, { recursive: true, force: true });
+    });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
         this.isInterrupted = true;
@@ -54,6 +59,7 @@ export class Stage {
 
   /** Runs `body` beside a new and empty etcd, which is gone afterwards. */
   async besideEtcd<T>(body: (etcd: EtcdContender) => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) throw new Error('the bench was told to stop');
     this.#etcds += 1;
     this.#etcd = EtcdContender.start(join(this.directory, `etcd-${this.#etcds}`));
     try {
