@@ -49,7 +49,7 @@ fuzz: install ## decoders against one another for a minute: FOR=seconds or INPUT
 	@node test/fuzz/main.ts $(call flag,TARGET,--target) $(call flag,SEED,--seed) $(call flag,INPUTS,--inputs) \
 	  $(call flag,FOR,--seconds)
 
-bench: install ## every budget beside a three-node etcd: ROUNDS=5, SECONDS=8, SPANS=n stored, ONLY=load,storage,matrix,failover
+bench: install ## every budget beside a three-node etcd: ROUNDS=5, SECONDS=10, SPANS=n stored, ONLY=load,storage,matrix,failover
 	@node bench/main.ts $(call flag,ROUNDS,--rounds) $(call flag,SECONDS,--seconds) $(call flag,SPANS,--spans) \
 	  $(call flag,KILLS,--kills) $(call flag,NODES,--nodes) $(call flag,ONLY,--only) $(call flag,DIR,--dir)
 

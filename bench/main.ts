@@ -18,9 +18,9 @@ import { compare, spansPerBatch } from './rounds.ts';
 import { Stage } from './stage.ts';
 import { measureStorage } from './storage.ts';
 
-const usage = `make bench ROUNDS=5 SECONDS=8 ONLY=load,matrix, or node bench/main.ts with:
+const usage = `make bench ROUNDS=5 SECONDS=10 ONLY=load,matrix, or node bench/main.ts with:
   --rounds 5        alternating rounds, Quorate, etcd, Quorate, etcd, of every row
-  --seconds 8       length of each phase; of those of the load matrix half of that
+  --seconds 10      length of each phase; of those of the load matrix half of that
   --only PARTS      of ${parts.join(',')}; the default is all
   --spans 2000000   at least so many are stored before anything is looked up or restarted
   --kills 10        leaders to kill
@@ -31,7 +31,7 @@ const usage = `make bench ROUNDS=5 SECONDS=8 ONLY=load,matrix, or node bench/mai
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '8' },
+    seconds: { type: 'string', default: '10' },
     only: { type: 'string', default: parts.join() },
     spans: { type: 'string', default: '2000000' },
     kills: { type: 'string', default: '10' },
