@@ -3,10 +3,10 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help install check format test unit sim fuzz system bench failover demo docs
+.PHONY: help install check format test unit sim fuzz system bench bench-size profile failover demo docs
 
 help: ## what can be made
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
 install: node_modules/.package-lock.json ## install what package-lock.json names, once
 
@@ -49,8 +49,15 @@ fuzz: install ## decoders against one another for a minute: FOR=seconds or INPUT
 	@node test/fuzz/main.ts $(call flag,TARGET,--target) $(call flag,SEED,--seed) $(call flag,INPUTS,--inputs) \
 	  $(call flag,FOR,--seconds)
 
-bench: install ## acked spans a second, latencies and costs on this machine
-	@node bench/main.ts
+bench: install ## every budget beside a three-node etcd: ROUNDS=5, SECONDS=10, SPANS=n stored, ONLY=load,storage,matrix,failover
+	@node bench/main.ts $(call flag,ROUNDS,--rounds) $(call flag,SECONDS,--seconds) $(call flag,SPANS,--spans) \
+	  $(call flag,KILLS,--kills) $(call flag,NODES,--nodes) $(call flag,ONLY,--only) $(call flag,DIR,--dir)
+
+bench-size: install ## the rows about size alone, with 20 million spans stored: SPANS=n
+	@node bench/main.ts --only storage --spans $(or $(SPANS),20000000) $(call flag,ROUNDS,--rounds) $(call flag,DIR,--dir)
+
+profile: install ## where the leader's CPU goes at peak: a flame graph as one HTML file, functions as text; SECONDS=10, FORMAT=json
+	@node bench/profile.ts $(call flag,SECONDS,--seconds) $(call flag,FORMAT,--format) $(call flag,OUT,--out)
 
 failover: install ## the leader killed KILLS=50 times: how long until each survivor acknowledges again
 	@node bench/failover.ts $(call flag,KILLS,--kills) $(if $(VERBOSE),--verbose)

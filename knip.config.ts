@@ -7,6 +7,7 @@ const config: KnipConfig = {
     'cluster/*.ts!',
     'bench/main.ts',
     'bench/failover.ts',
+    'bench/profile.ts',
     'demo/main.ts',
     'test/fuzz/main.ts',
     'test/sim/main.ts',
@@ -20,7 +21,7 @@ const config: KnipConfig = {
   ],
   project: ['src/**/*.ts!', 'cluster/**/*.ts!', 'bench/**/*.ts', 'demo/**/*.ts', 'test/**/*.ts'],
   ignoreExportsUsedInFile: { interface: true, type: true },
-  ignoreBinaries: ['fallocate', 'make', 'mount', 'umount'],
+  ignoreBinaries: ['etcd', 'fallocate', 'make', 'mount', 'umount'],
 };
 
 export default config;

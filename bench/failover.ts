@@ -3,19 +3,15 @@
  * leader; the time until each surviving node acknowledges an export that was begun after the kill; the node is started again;
  * and so on. In the end every span that was acknowledged is asked for on every node: one that is missing fails the run.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { LocalCluster } from '../cluster/local-cluster.ts';
-import { smallExport } from '../test/support/otlp-workload.ts';
-import { agreedLeader, QuorateClient } from '../test/support/quorate-client.ts';
-import { SeededRandom } from '../test/support/seeded-random.ts';
-import { AckLedger } from './ack-ledger.ts';
-import { failover } from './failover-round.ts';
+import type { LocalCluster } from '../cluster/local-cluster.ts';
+import { natural } from './command-line.ts';
 import type { Failover } from './failover-round.ts';
+import { killLeaders } from './kill-leaders.ts';
 import { machine } from './measure.ts';
+import { Stage } from './stage.ts';
+import { latency } from './statistics.ts';
 
 const { values } = parseArgs({
   options: {
@@ -34,61 +30,27 @@ if (values.help) {
   --verbose     a line for each kill`);
   process.exit(0);
 }
-const kills = natural('kills');
-const nodes = natural('nodes');
-/** Between two exports of the load that goes through each node all the time. */
-const loadRestMs = 10;
+const kills = natural(values, 'kills');
+const nodes = natural(values, 'nodes');
 
-const directory = mkdtempSync(join(values.dir, 'quorate-failover-'));
-const before = machine(directory);
-let cluster: LocalCluster | undefined;
-let clients: readonly QuorateClient[] = [];
-let cleaning: Promise<void> | undefined;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
-}
+const stage = new Stage({ parent: values.dir, nodes });
+const before = machine(stage.directory);
 
 try {
-  cluster = await LocalCluster.prepare({ data: directory, nodes });
-  await cluster.startAll();
-  clients = cluster.nodes.map(({ id, http }) => new QuorateClient({ id, url: http }));
-  process.exitCode = await measure(cluster);
+  process.exitCode = await measure(await stage.startCluster());
+} catch (error) {
+  if (!stage.isInterrupted) throw error;
 } finally {
-  await cleanUp();
+  await stage.close();
 }
 
 async function measure(running: LocalCluster): Promise<number> {
-  const random = new SeededRandom(Date.now() % 2 ** 31);
-  const ledger = new AckLedger();
-  let isOver = false;
-  const load = Promise.all(
-    clients.map(async (client) => {
-      while (!isOver) {
-        const sent = smallExport(random, { spans: random.between(1, 3) });
-        if ((await client.export(sent.body)).outcome === 'ok') ledger.acked(sent);
-        await delay(loadRestMs);
-      }
-    }),
-  );
-  const rounds: Failover[] = [];
-  try {
-    for (let kill = 1; kill <= kills; kill += 1) {
-      const { id, term } = await agreedLeader(clients);
-      // At no particular moment between two heartbeats.
-      await delay(300 + random.below(300));
-      const node = running.node(id);
-      const survivors = clients.filter((client) => client.id !== id);
-      const round = await failover(node, term, survivors, { random, ledger });
-      rounds.push(round);
-      if (values.verbose) console.log(`kill ${kill} of ${id}: ${line(round)}`);
-      await node.start();
-    }
-  } finally {
-    isOver = true;
-    await load;
-  }
-  const missing = (await Promise.all(clients.map(async (client) => ledger.missingOn(client)))).flat();
-  console.log(report(rounds, { spans: ledger.spans, missing }));
+  let kill = 0;
+  const { rounds, spans, missing } = await killLeaders(running, kills, (id, round) => {
+    kill += 1;
+    if (values.verbose) console.log(`kill ${kill} of ${id}: ${line(round)}`);
+  });
+  console.log(report(rounds, { spans, missing }));
   return missing.length === 0 ? 0 : 1;
 }
 
@@ -123,27 +85,6 @@ function report(rounds: readonly Failover[], acked: { spans: number; missing: re
 }
 
 function spread(samples: readonly number[]): string {
-  const sorted = samples.toSorted((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
-  return [at(0.5), at(0.99), at(1)].map((ms) => ms.toFixed(0).padStart(8)).join('');
-}
-
-async function cleanUp(): Promise<void> {
-  cleaning ??= (async () => {
-    for (const client of clients) client.close();
-    await cluster?.stop();
-    rmSync(directory, { recursive: true, force: true });
-  })();
-  await cleaning;
-}
-
-function natural(name: 'kills' | 'nodes'): number {
-  const value = Number(values[name]);
-  if (Number.isSafeInteger(value) && value >= 1) return value;
-  return refuse(`--${name} must be a natural number, not ${values[name]}.`);
-}
-
-function refuse(sentence: string): never {
-  console.error(sentence);
-  process.exit(2);
+  const { p50, p99, max } = latency(samples);
+  return [p50, p99, max].map((ms) => ms.toFixed(0).padStart(8)).join('');
 }

@@ -7,22 +7,30 @@ import { OtlpWorkload } from '../test/support/otlp-workload.ts';
 
 const spansTotal = 100_000;
 const spansPerExport = 500;
+const sendersAtOnce = 4;
 const timeoutMs = 30_000;
 const traceId = '7261636520666f722074686520626e68';
 
-/** Sends it, one export after the other, so that it lies in many blocks. */
-export async function storeLargeTrace(url: string): Promise<void> {
+/** Sends it, a few exports at a time, so that it lies in many blocks. Resolves with what was acknowledged. */
+export async function storeLargeTrace(url: string): Promise<{ spans: number; otlpBytes: number }> {
   const exports = spansTotal / spansPerExport;
   const workload = new OtlpWorkload({ seed: 7, batches: exports, spansPerBatch: spansPerExport, startMs: Date.now() });
   const client = new HttpClient(url);
   const headers = { 'content-type': 'application/x-protobuf' };
-  try {
-    for (let sent = 0; sent < exports; sent += 1) {
-      const body = workload.body(sent);
+  const left = Array.from({ length: exports }, (_, n) => n).values();
+  let otlpBytes = 0;
+  const send = async (): Promise<void> => {
+    for (const index of left) {
+      const body = workload.body(index);
       for (const at of walkExport(body, limits).spans.traceIdAt) body.write(traceId, at, 'hex');
       const { status } = await client.send({ method: 'POST', path: '/v1/traces', headers, body, timeoutMs });
       if (status !== 200) throw new Error(`an export of the large trace was answered ${status}`);
+      otlpBytes += body.length;
     }
+  };
+  try {
+    await Promise.all(Array.from({ length: sendersAtOnce }, send));
+    return { spans: spansTotal, otlpBytes };
   } finally {
     client.close();
   }

@@ -1,21 +1,29 @@
 /** What the bench and its load generator, a process of its own, say to one another. */
+import type { Latency } from './statistics.ts';
 
-/** How exports are sent. The last three are a fixed set of bodies, sent again and again: making them costs too much. */
+/** How exports are sent. The last two are a fixed set of bodies, sent again and again: making them costs too much. */
 export const formats = ['protobuf', 'grpc', 'gzip', 'json'] as const;
 export type Format = (typeof formats)[number];
 
 export interface LoadSetup {
-  /** Base URL of each node's HTTP API, and `HOST:PORT` of its gRPC. */
-  readonly nodes: readonly { readonly http: string; readonly grpc: string }[];
+  readonly target:
+    | {
+        readonly kind: 'quorate';
+        /** Base URL of each node's HTTP API, and `HOST:PORT` of its gRPC. */
+        readonly nodes: readonly { readonly http: string; readonly grpc: string }[];
+      }
+    /** The same bytes, cut into values. `HOST:PORT` of the member that leads. */
+    | { readonly kind: 'etcd'; readonly leader: string };
   readonly batches: number;
   readonly spansPerBatch: number;
+  /** Of another setup on the same data it must differ: the same seed makes the same spans. */
   readonly seed: number;
 }
 
-/** `closed`: so many exports in flight at any time. `open`: so many begin each second, whatever became of the earlier. */
+/** `closed`: so many requests in flight at any time. `open`: so many bytes begin each second, whatever became of the earlier. */
 export type Pace =
   | { readonly kind: 'closed'; readonly inFlight: number }
-  | { readonly kind: 'open'; readonly exportsPerSecond: number };
+  | { readonly kind: 'open'; readonly bytesPerSecond: number };
 
 export interface LoadOrder {
   readonly seconds: number;
@@ -23,19 +31,13 @@ export interface LoadOrder {
   readonly ingest?: Pace;
   /** Default: protobuf over HTTP. */
   readonly format?: Format;
+  /** Which nodes, by their place in the setup, take exports and lookups; default all, in turn. */
+  readonly through?: readonly number[];
   /** A 429 or 503 ends an export, which is then counted as refused: what is offered does not depend on what is taken. */
   readonly refusalsAreFinal?: boolean;
   /** Lookups in flight at any time, each followed by `lookupPauseMs` of rest. 0: none. */
   readonly lookupsInFlight: number;
   readonly lookupPauseMs: number;
-}
-
-/** ms. */
-export interface Latency {
-  readonly count: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
 }
 
 export interface LoadResult {
@@ -45,8 +47,9 @@ export interface LoadResult {
   /** Acked in all, those that landed just after the end included. */
   readonly spansAcked: number;
   readonly bytesAcked: number;
-  /** First send (open loop: when it was due) to ack. */
+  /** ms from the first send (open loop: when it was due) to the ack. */
   readonly ack: Latency;
+  /** ms. */
   readonly lookup: Latency;
   /** Answers that were 200 and lacked the span, or 404: acked data not shown. Must be 0. */
   readonly lookupsWrong: number;
@@ -58,11 +61,13 @@ export interface LoadResult {
   readonly errors: Readonly<Record<string, number>>;
   /** Open loop: exports not begun because too many were waiting. */
   readonly skipped: number;
+  /** CPU seconds a second that the generator itself took: on a shared machine the servers lack them. */
+  readonly generatorCores: number;
 }
 
 export type ToLoad =
   | { readonly kind: 'setup'; readonly setup: LoadSetup }
   | { readonly kind: 'run'; readonly order: LoadOrder };
 export type FromLoad =
-  | { readonly kind: 'ready'; readonly bytesPerSpan: number }
+  | { readonly kind: 'ready'; readonly bytesPerSpan: number; readonly bytesPerRequest: number }
   | { readonly kind: 'result'; readonly result: LoadResult };

@@ -1,41 +1,43 @@
 /**
- * `make bench`: what Quorate takes in, how fast and at what price, on this machine. Three real nodes on a fresh
- * directory, a load generator beside them, one table. Elections, errors and retries during the run are printed with
- * it: a figure that hides them is worth nothing.
+ * `make bench`: every budget of the design, measured on this machine in one run beside a three-node etcd. Whatever goes wrong
+ * meanwhile, elections, errors and retries, is printed with the figures: without it they are worth nothing.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve as absolute } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { LocalCluster } from '../cluster/local-cluster.ts';
-import { limits } from '../src/limits.ts';
-import { formats } from './load-messages.ts';
-import type { LoadOrder } from './load-messages.ts';
-import { readLargeTrace, storeLargeTrace } from './large-trace.ts';
-import { commit, machine, storedBytes, syncCost } from './measure.ts';
-import { Generator, runPhase, whoLeads } from './phases.ts';
-import type { Phase, Server } from './phases.ts';
+import { natural, refuse, say } from './command-line.ts';
+import { etcdVersion } from './etcd-cluster.ts';
+import { killLeaders } from './kill-leaders.ts';
+import { measureMatrix } from './matrix.ts';
+import { commit, machine } from './measure.ts';
 import { render } from './report.ts';
-import type { BenchResult } from './report.ts';
+import { parts } from './result.ts';
+import type { BenchResult, Part } from './result.ts';
+import { compare, spansPerBatch } from './rounds.ts';
+import { Stage } from './stage.ts';
+import { measureStorage } from './storage.ts';
 
-const usage = `make bench, or node bench/main.ts with:
-  --in-flight 16   exports under way at any time in the closed loop
-  --seconds 12     length of each phase
-  --batch 512      spans an export
+const usage = `make bench ROUNDS=5 SECONDS=10 ONLY=load,matrix, or node bench/main.ts with:
+  --rounds 5        alternating rounds, Quorate, etcd, Quorate, etcd, of every row
+  --seconds 10      length of each phase; of those of the load matrix half of that
+  --only PARTS      of ${parts.join(',')}; the default is all
+  --spans 2000000   at least so many are stored before anything is looked up or restarted
+  --kills 10        leaders to kill
   --nodes 3
-  --dir DIR        where the data goes (default: the temp directory); must be on the disk to be measured
-  --profile DIR    a CPU profile of every server goes there (and slows it down a little)
-  --json FILE      where the figures go (default: bench/results/local/)`;
+  --dir DIR         where the data goes (default: the temp directory); must be on the disk to be measured
+  --json FILE       where the figures go (default: bench/results/local/), the text beside them`;
 
 const { values } = parseArgs({
   options: {
-    'in-flight': { type: 'string', default: '16' },
-    seconds: { type: 'string', default: '12' },
-    batch: { type: 'string', default: '512' },
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '10' },
+    only: { type: 'string', default: parts.join() },
+    spans: { type: 'string', default: '2000000' },
+    kills: { type: 'string', default: '10' },
     nodes: { type: 'string', default: '3' },
     dir: { type: 'string', default: tmpdir() },
     json: { type: 'string' },
-    profile: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -44,160 +46,79 @@ if (values.help) {
   process.exit(0);
 }
 
-const seconds = natural('seconds');
-const inFlight = natural('in-flight');
-const spansPerBatch = natural('batch');
-const nodes = natural('nodes');
-const short = Math.min(seconds, 6);
-const warmUpSeconds = 4;
-const environment: Record<string, string> =
-  values.profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${absolute(values.profile)}` };
+const rounds = natural(values, 'rounds');
+const seconds = natural(values, 'seconds');
+const spans = natural(values, 'spans');
+const kills = natural(values, 'kills');
+const nodes = natural(values, 'nodes');
+const asked = values.only.split(',').map((name) => parts.find((part) => part === name) ?? noPart(name));
+const has = (part: Part): boolean => asked.includes(part);
 const startedAt = new Date().toISOString();
-const idle = { lookupsInFlight: 0, lookupPauseMs: 0 } as const;
-
-const directory = mkdtempSync(join(values.dir, 'quorate-bench-'));
-let cluster: LocalCluster | undefined;
-const generator = new Generator();
-let cleaning: Promise<void> | undefined;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
-}
+const version = has('load') ? etcdIfThere() : undefined;
+const stage = new Stage({ parent: values.dir, nodes });
 
 try {
-  const result = await measureAll();
-  console.log(`\n${render(result)}`);
+  const result = await measure();
+  const text = render(result);
+  console.log(`\n${text}`);
   const path = values.json ?? join(import.meta.dirname, 'results', 'local', `${startedAt.replaceAll(':', '')}.json`);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
-  console.log(`\nwritten to ${path}`);
+  writeFileSync(path.replace(/(\.json)?$/, '.txt'), `${text}\n`);
+  console.log(`\nwritten to ${path}, and the text beside it`);
+} catch (error) {
+  if (!stage.isInterrupted) throw error;
 } finally {
-  await cleanUp();
+  await stage.close();
 }
 
-async function measureAll(): Promise<BenchResult> {
-  const conditions = { commit: commit(), machine: machine(directory) };
-  const fdatasyncIdle = syncCost(directory, 200);
-  say(`starting ${nodes} nodes in ${directory}`);
-  const started = (cluster = await LocalCluster.prepare({ nodes, data: directory, environment }));
-  await started.startAll();
-  const servers: Server[] = started.nodes.map(({ id, http, grpc, process: server }) => {
-    if (server?.pid === undefined) throw new Error(`${id} did not start`);
-    return { id, url: http, grpc, pid: server.pid };
-  });
-  const addresses = servers.map(({ url, grpc }) => ({ http: url, grpc }));
-  await generator.setUp({ nodes: addresses, batches: 96, spansPerBatch, seed: 1 });
-  const phases: Phase[] = [];
-  const phase = async (name: string, order: LoadOrder): Promise<Phase> => {
-    say(name);
-    const measured = await runPhase(name, generator, servers, order);
-    phases.push(measured);
-    return measured;
-  };
-
-  const first = await whoLeads(servers);
-  const closed = { kind: 'closed', inFlight } as const;
-  say('warm-up');
-  const warmUp = await generator.run({ seconds: warmUpSeconds, ingest: closed, ...idle });
-  const peak = await phase(`peak, ${inFlight} in flight`, { seconds, ingest: closed, ...idle });
-  const fdatasyncBetween = syncCost(directory, 100);
-  for (const format of formats.filter((other) => other !== 'protobuf')) {
-    await phase(`peak as ${format}`, { seconds: short, ingest: closed, format, ...idle });
-  }
-  const perSecond = peak.load.spansPerSecond / spansPerBatch;
-  for (const times of [1, 5]) {
-    const offered = { kind: 'open', exportsPerSecond: perSecond * times } as const;
-    await phase(`offered ${times} x peak`, { seconds, ingest: offered, refusalsAreFinal: true, ...idle });
-  }
-  const half = { kind: 'open', exportsPerSecond: perSecond / 2 } as const;
-  await phase('half of that, open loop', { seconds, ingest: half, ...idle });
-  await phase('the same, with lookups', { seconds, ingest: half, lookupsInFlight: 3, lookupPauseMs: 50 });
-  const largeTraceReads = await withLargeTrace(servers, async () => {
-    await phase('half, a 100,000-span trace read', { seconds, ingest: half, ...idle });
-  });
-  await phase('one serial sender', { seconds: short, ingest: { kind: 'closed', inFlight: 1 }, ...idle });
-  await phase('lookups alone, 3 at a time', { seconds: short, lookupsInFlight: 3, lookupPauseMs: 0 });
-  const last = await whoLeads(servers);
-
-  say('waiting until the stored bytes settle');
-  const perNode = await settled(servers.map(({ id }) => join(directory, id)));
-  const loads = [warmUp, ...phases.map(({ load }) => load)];
+async function measure(): Promise<BenchResult> {
+  const conditions = { commit: commit(), startedAt, machine: machine(stage.directory) };
+  say(`starting ${nodes} nodes in ${stage.directory}`);
+  const quorate = await stage.startQuorate();
+  const options = { rounds, seconds, spans, say };
+  await quorate.sendBatchesOf(spansPerBatch);
+  const { bytesPerSpan } = quorate.generator;
+  const load = has('load') ? await compare(stage, quorate, options) : undefined;
+  const storage = has('storage') ? await measureStorage(quorate, options) : undefined;
+  const matrix = has('matrix')
+    ? await measureMatrix(quorate, { ...options, seconds: Math.ceil(seconds / 2) })
+    : undefined;
+  const killed = has('failover')
+    ? await killLeaders(quorate.cluster, kills, (id) => say(`${id} killed while it led`))
+    : undefined;
   return {
     ...conditions,
-    startedAt,
+    ...(version === undefined ? {} : { etcd: version }),
     nodes,
-    spansPerBatch,
-    bytesPerSpan: generator.bytesPerSpan,
-    warmUpSeconds,
+    rounds,
     seconds,
-    inFlight,
-    fdatasyncIdle,
-    fdatasyncBetween,
-    phases,
-    largeTraceReads,
-    stored: {
-      otlpBytes: loads.reduce((sum, load) => sum + load.bytesAcked, 0),
-      spans: loads.reduce((sum, load) => sum + load.spansAcked, 0),
-      bytesPerNode: perNode.all - perNode.ballast,
-      ballastBytesPerNode: perNode.ballast,
-    },
-    leader: last.leader,
-    elections: last.term - first.term,
+    bytesPerSpan,
+    spansPerBatch,
+    ...(load === undefined ? {} : { load }),
+    ...(storage === undefined ? {} : { storage }),
+    ...(matrix === undefined ? {} : { matrix }),
+    ...(killed === undefined
+      ? {}
+      : {
+          failover: {
+            rounds: killed.rounds.map(({ noticedMs, electedMs, terms }) => ({ noticedMs, electedMs, terms })),
+            firstAckMs: killed.rounds.flatMap(({ firstAckMs }) => [...firstAckMs.values()]),
+            missing: killed.missing.length,
+            spans: killed.spans,
+          },
+        }),
   };
 }
 
-/** Runs `body` while the leader is asked for the large trace over and over. How long each read took, in ms. */
-async function withLargeTrace(servers: readonly Server[], body: () => Promise<void>): Promise<number[]> {
-  const { leader } = await whoLeads(servers);
-  const url = servers.find(({ id }) => id === leader)?.url ?? '';
-  say('storing a trace of 100,000 spans');
-  await storeLargeTrace(url);
-  let isOver = false;
-  const [took] = await Promise.all([readLargeTrace(url, () => isOver), body().finally(() => (isOver = true))]);
-  return took;
-}
-
-/** Average stored bytes, once the index had time to be flushed and nothing moved for three seconds; a minute at most. */
-async function settled(directories: readonly string[]): Promise<{ all: number; ballast: number }> {
-  const measure = (): { all: number; ballast: number } => {
-    const each = directories.map(storedBytes);
-    const average = (pick: (one: { all: number; ballast: number }) => number): number =>
-      each.reduce((sum, one) => sum + pick(one), 0) / each.length;
-    return { all: average((one) => one.all), ballast: average((one) => one.ballast) };
-  };
-  const earliestMs = performance.now() + limits.indexFlushMs + 1_000;
-  const latestMs = performance.now() + 60_000;
-  let before = measure();
-  let quietSince = performance.now();
-  for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    const now = measure();
-    if (now.all !== before.all) quietSince = performance.now();
-    before = now;
-    const quiet = performance.now() - quietSince > 3_000 && performance.now() > earliestMs;
-    if (quiet || performance.now() > latestMs) return now;
+function etcdIfThere(): string {
+  try {
+    return etcdVersion();
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error));
   }
 }
 
-async function cleanUp(): Promise<void> {
-  cleaning ??= (async () => {
-    generator.stop();
-    await cluster?.stop();
-    rmSync(directory, { recursive: true, force: true });
-  })();
-  await cleaning;
-}
-
-function natural(name: 'seconds' | 'in-flight' | 'batch' | 'nodes'): number {
-  const value = Number(values[name]);
-  if (Number.isSafeInteger(value) && value >= 1) return value;
-  return refuse(`--${name} must be a natural number, not ${values[name]}.`);
-}
-
-function refuse(sentence: string): never {
-  console.error(sentence);
-  process.exit(2);
-}
-
-function say(what: string): void {
-  console.error(`- ${what}`);
+function noPart(name: string): never {
+  return refuse(`--only takes ${parts.join(', ')}, with commas between, not ${name}.`);
 }

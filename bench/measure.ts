@@ -1,21 +1,13 @@
-/** What the kernel knows of the servers and the disk: CPU time, memory, stored bytes, the price of a sync. Linux only. */
-import { execFileSync } from 'node:child_process';
-import {
-  closeSync,
-  fdatasyncSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  statfsSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+/** What the kernel knows of the servers and the disk: CPU time, memory, bytes stored and written. Linux only. */
+import { execFile, execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 const MiB = 1024 * 1024;
-const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+const run = promisify(execFile);
+export const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
 /** User and system time of all threads of a process, in us. */
 export function cpuUs(pid: number): number {
@@ -53,31 +45,25 @@ export function storedBytes(directory: string): { readonly all: number; readonly
   return { all, ballast };
 }
 
-export interface SyncCost {
-  readonly p50Ms: number;
-  readonly p99Ms: number;
+/** Bytes that a process gave to the disk since it started, those of files that it deleted since included. */
+export function writtenBytes(pid: number): number {
+  return Number(/^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? Number.NaN);
 }
 
-/** What an append of 24 KiB and its fdatasync take in this directory. */
-export function syncCost(directory: string, rounds: number): SyncCost {
-  const path = join(directory, 'sync-probe');
-  const file = openSync(path, 'a');
-  const block = Buffer.alloc(24 * 1024, 7);
-  const samples: number[] = [];
+/** Gives all that is dirty to the disk, so that what one system wrote does not slow down the next one's syncs. */
+export async function syncDisk(): Promise<void> {
+  await run('sync');
+}
+
+/** Empties the page cache. False when this user may not: then nothing can be called cold. */
+export async function dropPageCache(): Promise<boolean> {
+  await syncDisk();
   try {
-    for (let round = 0; round < rounds; round += 1) {
-      const before = performance.now();
-      writeSync(file, block);
-      fdatasyncSync(file);
-      samples.push(performance.now() - before);
-    }
-  } finally {
-    closeSync(file);
-    unlinkSync(path);
+    writeFileSync('/proc/sys/vm/drop_caches', '3');
+    return true;
+  } catch {
+    return false;
   }
-  samples.sort((a, b) => a - b);
-  const at = (share: number): number => samples[Math.ceil(samples.length * share) - 1] ?? Number.NaN;
-  return { p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
 export interface Machine {

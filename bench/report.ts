@@ -1,112 +1,159 @@
-/** The bench's one table, beside the conditions it holds under. */
-import type { Machine, SyncCost } from './measure.ts';
+/** What a run of the bench found, as text: the budget table, the load matrix, and what both hold under. */
+import { budgetRows, figure, writtenRows } from './budget.ts';
+import type { BudgetRow } from './budget.ts';
 import type { Phase } from './phases.ts';
+import type { BenchResult } from './result.ts';
+import { peaks } from './rounds.ts';
+import { latency, spread } from './statistics.ts';
+import type { Spread } from './statistics.ts';
+import { table } from './table.ts';
 
-export interface BenchResult {
-  readonly commit: string;
-  readonly startedAt: string;
-  readonly machine: Machine;
-  readonly nodes: number;
-  readonly spansPerBatch: number;
-  readonly bytesPerSpan: number;
-  readonly warmUpSeconds: number;
-  readonly seconds: number;
-  readonly inFlight: number;
-  readonly fdatasyncIdle: SyncCost;
-  /** With the servers up, between two phases. */
-  readonly fdatasyncBetween: SyncCost;
-  readonly phases: readonly Phase[];
-  /** Of the trace of 100,000 spans, all pages, as JSON; ms. */
-  readonly largeTraceReads: readonly number[];
-  readonly stored: {
-    /** OTLP bytes acked in the whole run, warm-up included. */
-    readonly otlpBytes: number;
-    readonly spans: number;
-    /** Average over the nodes of what their data directories occupy, ballast files left out. */
-    readonly bytesPerNode: number;
-    readonly ballastBytesPerNode: number;
-  };
-  readonly leader: string;
-  readonly elections: number;
-}
-
-/** The table as text. */
 export function render(result: BenchResult): string {
-  const { machine, stored } = result;
-  const rows = result.phases.map((phase) => [
-    phase.name,
-    phase.load.spansAcked === 0 ? '' : Math.round(phase.load.spansPerSecond).toLocaleString('en'),
-    phase.load.spansAcked === 0 ? '' : (phase.load.bytesPerSecond / 1e6).toFixed(1),
-    number(phase.cpuUsPerSpan, 1),
-    pair(phase.load.ack),
-    pair(phase.load.lookup),
-    phase.load.ack.count === 0 ? '' : number(phase.leaderLoopDelayP99Ms, 1),
-  ]);
-  const head = ['', 'spans/s', 'MB/s', 'CPU us/span', 'ack p50 / p99 ms', 'lookup p50 / p99 ms', 'loop p99 ms'];
-  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, n) => (n === 0 ? cell.padEnd(widths[n] ?? 0) : cell.padStart(widths[n] ?? 0)))
-      .join('   ')
-      .trimEnd();
-  const memory = result.phases.reduce<Record<string, number>>((highest, phase) => {
-    for (const [id, mib] of Object.entries(phase.memoryMiB)) highest[id] = Math.max(highest[id] ?? 0, mib);
-    return highest;
-  }, {});
-  const merged = (pick: (phase: Phase) => Readonly<Record<string, number>>): string =>
-    Object.entries(
-      result.phases.reduce<Record<string, number>>((sum, phase) => {
-        for (const [key, count] of Object.entries(pick(phase))) sum[key] = (sum[key] ?? 0) + count;
-        return sum;
-      }, {}),
-    )
-      .map(([key, count]) => `${count} x ${key}`)
-      .join(', ') || 'none';
-  const sum = (pick: (phase: Phase) => number): number =>
-    result.phases.reduce((total, phase) => total + pick(phase), 0);
-  const share = (100 * stored.bytesPerNode) / stored.otlpBytes;
-  return [
-    `${result.nodes} nodes, cp, OTLP/protobuf over HTTP to all of them, ${result.spansPerBatch} spans an export, ` +
-      `${result.bytesPerSpan.toFixed(0)} bytes a span; ${result.seconds} s a phase after ${result.warmUpSeconds} s of warm-up`,
-    `commit ${result.commit}; ${machine.cpus} CPUs (${machine.cpuModel}), shared by servers and generator; ` +
-      `${machine.fileSystem}; Node ${machine.node}; Linux ${machine.kernel}; load average before the run ${machine.loadAverage.toFixed(1)}` +
-      (machine.loadAverage > 0.5 * machine.cpus ? ' (busy with other work: worse than it is)' : ''),
-    `fdatasync after 24 KiB appended, p50 / p99: ${sync(result.fdatasyncIdle)} before, ${sync(result.fdatasyncBetween)} between phases`,
-    '',
-    line(head),
-    ...rows.map(line),
-    '',
-    `stored per node          ${number(share, 1)} % of the OTLP bytes (${megabytes(stored.bytesPerNode)} of ` +
-      `${megabytes(stored.otlpBytes)}, ${stored.spans.toLocaleString('en')} spans, index included` +
-      `${stored.ballastBytesPerNode > 0 ? `; a ballast file of ${megabytes(stored.ballastBytesPerNode)} not counted` : ''})`,
-    `memory, anonymous + shared, highest  ${Object.entries(memory)
-      .map(([id, mib]) => `${id} ${mib.toFixed(0)} MiB`)
-      .join(', ')} (${result.leader} leads)`,
-    `100,000-span trace read  ${result.largeTraceReads.length} times as JSON from the leader, ` +
-      `median ${number((result.largeTraceReads.toSorted((a, b) => a - b)[result.largeTraceReads.length >> 1] ?? Number.NaN) / 1_000, 1)} s`,
-    `elections during the run ${result.elections}`,
-    `refused for good         ${merged((phase) => phase.load.refused)}`,
-    `sent again after         ${merged((phase) => phase.load.retries)}`,
-    `errors                   ${merged((phase) => phase.load.errors)}`,
-    `acked but not shown      ${sum((phase) => phase.load.lookupsWrong)} of ${sum((phase) => phase.load.lookup.count).toLocaleString('en')} lookups`,
-    ...(sum((phase) => phase.load.skipped) > 0
-      ? [`open loop fell behind    ${sum((phase) => phase.load.skipped)} exports not begun`]
-      : []),
-  ].join('\n');
+  const lines = [...conditions(result), '', ...budget(result)];
+  if (result.matrix !== undefined) lines.push('', ...matrix(result.matrix));
+  lines.push('', ...troubles(result));
+  return lines.join('\n');
 }
 
-function number(value: number, digits: number): string {
-  return Number.isFinite(value) ? value.toFixed(digits) : '-';
+function conditions({ machine, load, ...result }: BenchResult): string[] {
+  const busy = machine.loadAverage > 0.25 * machine.cpus ? ' (busy with other work: worse than it is)' : '';
+  const lines = [
+    `${result.nodes} nodes, CP, OTLP/protobuf over HTTP to all of them in turn, ${result.spansPerBatch} spans an export, ` +
+      `${result.bytesPerSpan.toFixed(0)} bytes a span; ${result.seconds} s a phase, ${result.rounds} rounds`,
+    `commit ${result.commit}, ${result.startedAt}; ${machine.cpus} CPUs (${machine.cpuModel}), shared by servers and generator; ` +
+      `${(machine.memoryMiB / 1024).toFixed(0)} GiB; ${machine.fileSystem}; Node ${machine.node}; Linux ${machine.kernel}; ` +
+      `load average before the run ${machine.loadAverage.toFixed(1)}${busy}`,
+  ];
+  if (load === undefined) return lines;
+  const sizes = load.disk[0]?.map(({ bytes }) => bytes) ?? [];
+  const limits = sizes.map((bytes) => {
+    const rounds = load.disk.flat().filter((limit) => limit.bytes === bytes);
+    const median = (pick: (limit: (typeof rounds)[number]) => number): number => spread(rounds.map(pick)).median;
+    return (
+      `${bytes / 1024} KiB ${figure(median(({ p50Ms }) => p50Ms))} / ${figure(median(({ p99Ms }) => p99Ms))} ms ` +
+      `(${figure(median(({ bytesPerSecond }) => bytesPerSecond) / 1e6)} MB/s)`
+    );
+  });
+  const idle = (of: string): string =>
+    figure(spread(load.phases.filter((phase) => phase.of !== of).map(({ idleOtherCores }) => idleOtherCores)).median);
+  const generator = (of: string): string =>
+    figure(
+      spread(load.phases.filter((phase) => phase.of === of && phase.name.startsWith('peak')).map(coresOfGenerator))
+        .median,
+    );
+  return [
+    ...lines,
+    `${result.etcd ?? 'etcd'}, 3 members, the same bytes as values of 64 KiB over gRPC to its leader, as many bytes in flight ` +
+      `(${peaks.map((inFlight) => `${putsFor(inFlight, result)} puts for ${inFlight} exports`).join(', ')}); ` +
+      `half of its peak is ${figure(load.halfOfEtcdBytesPerSecond / 1e6)} MB/s`,
+    `append and fdatasync on this disk, alone, p50 / p99: ${limits.join(', ')}`,
+    `CPU of the load generator at peak, not counted: ${generator('Quorate')} cores for Quorate, ${generator('etcd')} for etcd; ` +
+      `of the one that waits for its turn: ${idle('Quorate')} Quorate, ${idle('etcd')} etcd`,
+  ];
+}
+
+const coresOfGenerator = ({ load }: Phase): number => load.generatorCores;
+
+function putsFor(
+  inFlight: number,
+  { bytesPerSpan, spansPerBatch }: Pick<BenchResult, 'bytesPerSpan' | 'spansPerBatch'>,
+): number {
+  return Math.ceil((inFlight * bytesPerSpan * spansPerBatch) / (64 * 1024));
+}
+
+function budget(result: BenchResult): string[] {
+  const verdict = (row: BudgetRow): string => (row.holds === undefined ? '' : row.holds ? 'holds' : 'MISSED');
+  const rows = [...budgetRows(result), ...writtenRows(result)].map((row) => [
+    row.what,
+    row.unit,
+    row.bar,
+    middle(row.ours),
+    range(row.ours),
+    middle(row.theirs),
+    range(row.theirs),
+    middle(row.ratio),
+    range(row.ratio),
+    verdict(row),
+    row.note ?? '',
+  ]);
+  return table(['', '', 'bar', 'Quorate', 'min..max', 'etcd', 'min..max', 'ratio', 'min..max', '', ''], rows, 10);
+}
+
+function matrix(phases: readonly Phase[]): string[] {
+  const head = [
+    'load',
+    'spans/s',
+    'MB/s',
+    'CPU us/span',
+    'ack p50 / p99 ms',
+    'lookup p50 / p99 ms',
+    'loop p99 ms',
+    'cores',
+  ];
+  const rows = phases.map((phase) => {
+    const { load } = phase;
+    const none = load.spansAcked === 0;
+    return [
+      phase.name,
+      none ? '' : Math.round(load.spansPerSecond).toLocaleString('en'),
+      none ? '' : figure(load.bytesPerSecond / 1e6),
+      none ? '' : figure(phase.cpuUsPerSpan),
+      pair(load.ack),
+      pair(load.lookup),
+      figure(phase.leaderLoopDelayP99Ms),
+      `${figure(phase.cpuCores)} + ${figure(load.generatorCores)}`,
+    ];
+  });
+  return table(head, rows);
+}
+
+/** What must be nothing: a figure that hides it is worth nothing. */
+function troubles({ load, matrix: cells = [], storage }: BenchResult): string[] {
+  const phases = [...(load?.phases ?? []), ...cells];
+  const sum = (pick: (phase: Phase) => number, of = phases): number =>
+    of.reduce((total, phase) => total + pick(phase), 0);
+  const elections = (name: string): number =>
+    sum(
+      ({ elections: came }) => came,
+      phases.filter((phase) => phase.of === name),
+    );
+  const counted = (pick: (phase: Phase) => Readonly<Record<string, number>>): string => {
+    const all: Record<string, number> = {};
+    for (const { of, ...phase } of phases) {
+      for (const [key, count] of Object.entries(pick({ of, ...phase })))
+        all[`${of}: ${key}`] = (all[`${of}: ${key}`] ?? 0) + count;
+    }
+    return (
+      Object.entries(all)
+        .map(([key, count]) => `${count} x ${key}`)
+        .join(', ') || 'none'
+    );
+  };
+  const lookups =
+    sum((phase) => phase.load.lookup.count) + (storage?.warm ?? []).reduce((all, { count }) => all + count, 0);
+  const wrong = sum((phase) => phase.load.lookupsWrong) + (storage?.lookupsWrong ?? 0);
+  const large = latency(load?.largeTraceReads ?? []);
+  return [
+    `elections under load        Quorate ${elections('Quorate') + (storage?.elections ?? 0)}, etcd ${elections('etcd')}`,
+    `sent again after            ${counted((phase) => phase.load.retries)}`,
+    `refused for good            ${counted((phase) => phase.load.refused)}`,
+    `errors                      ${counted((phase) => phase.load.errors)}`,
+    `acked but not shown         ${wrong} of ${lookups.toLocaleString('en')} lookups`,
+    `open loop fell behind       ${sum((phase) => phase.load.skipped)} requests not begun`,
+    ...(load === undefined
+      ? []
+      : [`100,000-span trace as JSON  read ${large.count} times, median ${figure(large.p50 / 1_000)} s`]),
+  ];
+}
+
+function middle(of: Spread | undefined): string {
+  return of === undefined || of.rounds === 0 ? '' : figure(of.median);
+}
+
+function range(of: Spread | undefined): string {
+  return of === undefined || of.rounds < 2 ? '' : `${figure(of.min)}..${figure(of.max)}`;
 }
 
 function pair({ count, p50, p99 }: { count: number; p50: number; p99: number }): string {
-  return count === 0 ? '' : `${p50.toFixed(1)} / ${p99.toFixed(1)}`;
-}
-
-function sync({ p50Ms, p99Ms }: SyncCost): string {
-  return `${p50Ms.toFixed(2)} / ${p99Ms.toFixed(2)} ms`;
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(0)} MB`;
+  return count === 0 ? '' : `${figure(p50)} / ${figure(p99)}`;
 }

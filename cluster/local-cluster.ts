@@ -153,7 +153,7 @@ function fixedPorts(basePort: number, size: number): Reserved {
 }
 
 /** Ports that nobody has, and nobody gets before they are set free. */
-async function reservePorts(size: number): Promise<Reserved> {
+export async function reservePorts(size: number): Promise<Reserved> {
   const servers = Array.from({ length: 3 * size }, () => createServer());
   const numbers = await Promise.all(
     servers.map(
