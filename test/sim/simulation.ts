@@ -521,10 +521,10 @@ class Simulation {
 
 /** Of most seeds something expires: by age in some seconds, or by bytes after some dozens of exports. */
 function drawRetention(random: SimRandom): Retained {
-  const by = random.below(5);
+  const by = random.pick(['nothing', 'age', 'age', 'both', 'bytes', 'bytes']);
   return {
-    ageMs: by === 1 || by === 2 ? random.between(5_000, 20_000) : null,
-    bytes: by === 2 || by === 3 || by === 4 ? random.between(8_000, 60_000) : null,
+    ageMs: by === 'age' || by === 'both' ? random.between(5_000, 20_000) : null,
+    bytes: by === 'bytes' || by === 'both' ? random.between(8_000, 60_000) : null,
   };
 }
 
