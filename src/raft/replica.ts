@@ -221,6 +221,7 @@ export class Replica {
       appendBytesMax: limits.appendBytesMax,
       membersMax: limits.votersMax,
       uncommittedBytesMax: limits.uncommittedBytesMax,
+      unsyncedBytesMax: limits.unsyncedBytesMax,
       nowMs: () => options.clock.nowMs(),
       lastEntryTimeMs: log.lastTimeMs,
       randomBelow: (bound) => random.below(bound),
@@ -398,8 +399,6 @@ export class Replica {
   #appendAsLeader(term: Term, payload: Uint8Array): void {
     if (this.#core.role !== 'leader' || this.#core.term !== term) return;
     if (this.#options.takesBlocks?.() === false) return;
-    // A disk that hangs while the others commit: what waits for it must not grow without bound. The builder sends it again.
-    if (this.#options.log.stagedBytes >= limits.stagedBytesMax) return;
     const blockId = blockIdOf(payload);
     if (!this.#appendOnce.admit(term, blockId)) return;
     const result = this.#core.propose([{ kind: 'block', payload, payloadHash: payloadHashOf(payload) }]);

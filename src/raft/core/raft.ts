@@ -184,8 +184,9 @@ export class Raft {
   }
 
   /**
-   * Nothing commits, whatever the heartbeats say: the way on which entries travel may be dead from here alone. Somebody else
-   * shall try, so this replica waits longer than the others before it campaigns (protocol G2, bug L3).
+   * Nothing commits, whatever the heartbeats say: the way on which entries travel may be dead from here alone. Or others commit, and
+   * the own disk has kept up so badly that nothing more is taken in. Somebody else shall try, so this replica waits longer than
+   * the others before it campaigns (protocol G2, bug L3).
    */
   #stepDownStalled(): void {
     this.#stalls = Math.min(stallsMax, this.#stallsNow + 1);
@@ -220,7 +221,9 @@ export class Raft {
   propose(proposals: readonly Proposal[]): ProposeResult {
     if (this.#role.name !== 'leader') return 'not-leader';
     if (this.transferTarget !== null) return 'busy';
-    if (this.#uncommittedBytes() >= this.#options.uncommittedBytesMax) return 'busy';
+    const { uncommittedBytesMax, unsyncedBytesMax } = this.#options;
+    if (this.#log.weighsAbove(this.#log.commit, uncommittedBytesMax)) return 'busy';
+    if (this.#log.weighsAbove(this.#log.durable, unsyncedBytesMax)) return 'busy';
     this.#appendOwn(proposals);
     this.#role.leading.replicate();
     return 'appended';
@@ -282,13 +285,6 @@ export class Raft {
     if (index > this.#log.commit || votes(configuration, this.#options.self)) return;
     leading.passOn();
     this.#becomeFollower(this.#term, null);
-  }
-
-  #uncommittedBytes(): number {
-    let bytes = 0;
-    for (let index = this.#log.commit + 1; index <= this.#log.last.index; index += 1)
-      bytes += this.#log.bytesAt(asIndex(index));
-    return bytes;
   }
 
   #appendOwn(proposals: readonly Proposal[]): void {
@@ -508,7 +504,8 @@ export class Raft {
   }
 
   #becomeLeader(): void {
-    const { self, boot, window, appendEntriesMax, appendBytesMax, electionTicksMin, electionTicksMax } = this.#options;
+    const { self, boot, window, appendEntriesMax, appendBytesMax, unsyncedBytesMax } = this.#options;
+    const { electionTicksMin, electionTicksMax } = this.#options;
     this.#elapsed = 0;
     const leading = new Leader({
       self,
@@ -518,6 +515,7 @@ export class Raft {
       window,
       appendEntriesMax,
       appendBytesMax,
+      unsyncedBytesMax,
       departingHeartbeats: 4 * electionTicksMax,
       electionTicksMin,
       send: (message) => this.#send(message),
