@@ -125,6 +125,12 @@ function formatLevelOf(base: BaseRecord, state: HardState, { raises }: OpenedLog
   };
 }
 
+/** Who was last said to lead. */
+interface Announced {
+  readonly term: Term;
+  readonly leader: ReplicaId | null;
+}
+
 export class Replica {
   /** For whoever waits until another replica leads. */
   readonly leaderChanges: LeaderChanges;
@@ -150,7 +156,8 @@ export class Replica {
   #stopped = false;
   /** The hand-over that this leader has begun. */
   #handingOver: { readonly term: Term; readonly change: LeaderChange; readonly target: ReplicaId } | null = null;
-  #announced: { readonly term: Term; readonly leader: ReplicaId | null } | null = null;
+  #caughtUp = false;
+  #announced: Announced | null = null;
   #cancelTick: () => void = () => undefined;
 
   private constructor(options: ReplicaOptions, core: Raft) {
@@ -248,6 +255,14 @@ export class Replica {
     const { role, leader, term, commit, transferTarget, lostPromise, configuration, formatLevel } = this.#core;
     const [applied, last] = [this.#applied, this.#core.last.index];
     return { role, leader, term, commit, applied, last, transferTarget, lostPromise, configuration, formatLevel };
+  }
+
+  /**
+   * It has applied all that was committed before it met its leader, or became that itself: its own disk cannot know what was
+   * committed while it was away (bug D8).
+   */
+  get caughtUp(): boolean {
+    return this.#caughtUp;
   }
 
   /** The configuration in force here, committed or not. */
@@ -558,9 +573,22 @@ export class Replica {
     this.#announced = { term, leader };
     this.#options.logger.info({ term, role, leader }, leader === null ? 'no leader' : 'leader');
     this.#proposals.leaderChanged(leader === null ? null : term);
+    this.#caughtUp = false;
     if (leader === null) return;
     this.#reads.retry();
     this.leaderChanges.announced(term, leader);
+    void this.#catchUp(this.#announced);
+  }
+
+  /** A read asks the leader how far the log is committed, and waits until that is applied. */
+  async #catchUp(met: Announced): Promise<void> {
+    while (!this.#stopped && this.#announced === met && !this.#caughtUp) {
+      const passed = await this.linearize().then(
+        () => true,
+        () => false,
+      );
+      if (this.#announced === met) this.#caughtUp = passed;
+    }
   }
 
   async #applyCommitted(): Promise<void> {

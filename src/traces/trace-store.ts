@@ -136,7 +136,6 @@ export class TraceStore {
   /** Under way, or done. */
   #founding: Promise<void> | null = null;
   #running: Running | null = null;
-  #caughtUpTo = asIndex(0);
   #leaving = false;
   #stopped = false;
   #digesting = false;
@@ -349,7 +348,6 @@ export class TraceStore {
       fatal: (error) => this.#fatal(error),
     });
     for (const { index: hole, reason } of this.#log.opened.holes) this.#entries.meet(hole, reason);
-    this.#caughtUpTo = replica.status.commit;
     const ingest = new Ingest({
       clock: platform.clock,
       codec: platform.codec,
@@ -556,12 +554,12 @@ export class TraceStore {
 
   /** Able to serve linearizable reads and writes, as far as this node can tell. */
   get ready(): boolean {
-    const status = this.#running?.replica.status;
-    if (status === undefined || this.#leaving || this.#stopped || this.#running?.index.rebuilding === true)
-      return false;
+    if (this.#running === null || this.#leaving || this.#stopped || this.#running.index.rebuilding) return false;
     // A learner is still catching up, and whoever was removed gets nothing new.
     if (!this.#isVoter) return false;
-    return status.leader !== null && this.#reaches(status.leader) && status.applied >= this.#caughtUpTo;
+    const { replica } = this.#running;
+    const { leader } = replica.status;
+    return leader !== null && this.#reaches(leader) && replica.caughtUp;
   }
 
   /** A leader that is heard and does not hear: what this node has for it, exports and reads, would only meet its deadline. */
@@ -759,7 +757,7 @@ export class TraceStore {
     if (leader === null) return whyNoLeader(replica.status, this.#peers.recovering);
     if (!this.#reaches(leader))
       return `the leader ${nodeIdOf(leader)} cannot be reached from here: look at the network`;
-    return index.rebuilding ? 'rebuilding the index' : 'bringing the index up to date';
+    return index.rebuilding ? 'rebuilding the index' : 'catching up with what was committed before this node had a leader';
   }
 
   readonly #fatal = (error: Error): void => {
