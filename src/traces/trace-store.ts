@@ -572,8 +572,8 @@ export class TraceStore {
     return at !== undefined && votes(at.configuration, this.#self);
   }
 
-  /** Changes the members, wherever the leader is; see `Membership.change`. */
-  changeMembers(change: MemberChange): Promise<ConfigurationAt> {
+  /** Changes the members, wherever the leader is; see `Membership.change`. Rejects with `not-ready` where nothing runs. */
+  async changeMembers(change: MemberChange): Promise<ConfigurationAt> {
     this.#require();
     return this.#membership.change(change);
   }
@@ -757,7 +757,9 @@ export class TraceStore {
     if (leader === null) return whyNoLeader(replica.status, this.#peers.recovering);
     if (!this.#reaches(leader))
       return `the leader ${nodeIdOf(leader)} cannot be reached from here: look at the network`;
-    return index.rebuilding ? 'rebuilding the index' : 'catching up with what was committed before this node had a leader';
+    return index.rebuilding
+      ? 'rebuilding the index'
+      : 'catching up with what was committed before this node had a leader';
   }
 
   readonly #fatal = (error: Error): void => {

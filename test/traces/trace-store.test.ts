@@ -177,6 +177,26 @@ describe('an index that has to be made again on a full disk', () => {
   });
 });
 
+test('whatever a node is asked for before it runs, or after, is refused, never thrown', async () => {
+  const node = new LoneNode();
+  const store = await node.open(['n1', 'n2', 'n3']);
+  const removal = { kind: 'remove', node: asNodeId('n2'), replaces: null, expected: null } as const;
+  const questions = (): readonly Promise<unknown>[] => [
+    store.write(exportOf(spanFields())),
+    store.read(traceIdA, 'stale'),
+    store.changeMembers(removal),
+    store.transferLeadership(null),
+    store.digest(asIndex(1)),
+  ];
+  for (const question of questions()) await expect(question).rejects.toMatchObject({ code: 'not-ready' });
+  await node.machine.wait(store.close());
+  for (const question of questions())
+    await expect(question).rejects.toMatchObject({
+      code: 'not-ready',
+      message: 'this node is stopping: ask another one',
+    });
+});
+
 describe('a disk that hangs', () => {
   /** Its blocks are on its disk alone, in nobody's memory. */
   async function withTraceOnDisk(): Promise<{ node: LoneNode; store: TraceStore }> {
