@@ -30,7 +30,7 @@ import { BlockReader } from '../store/block-reader.ts';
 import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
 import type { HardState, HardStateFile } from '../store/hard-state.ts';
 import type { TermRun } from '../store/term-runs.ts';
-import type { Founding, Hello, MemberChange, PeerMessage, Transport } from '../transport/transport.ts';
+import type { Founding, Hello, MemberChange, PeerMessage, Refusal, Transport } from '../transport/transport.ts';
 import { protocolVersion } from '../transport/transport.ts';
 import { version } from '../version.ts';
 import { type DataDirectory, openDataDirectory } from './data-directory.ts';
@@ -220,7 +220,7 @@ export class TraceStore {
       onUp: (hello) => this.#peerUp(hello),
       onDown: (node) => this.#peerDown(node),
       onMessage: (hello, message) => this.#receive(hello, message),
-      onRefused: (node, sentence) => this.#refused(node, sentence),
+      onRefused: (node, refusal) => this.#refused(node, refusal),
     });
     if (terms instanceof DamagedEntryError)
       this.#founding = this.#startRepaired(terms).catch((error: unknown) => this.#fatal(errorOf(error)));
@@ -427,8 +427,8 @@ export class TraceStore {
     for (const hello of this.#peers.connected) this.#offerFounding(hello);
   }
 
-  #refused(node: NodeId, sentence: string): void {
-    const reason = this.#peers.refused(node, sentence);
+  #refused(node: NodeId, refusal: Refusal): void {
+    const reason = this.#peers.refused(node, refusal);
     // Who waits at the door may have come before there was a cluster behind it.
     if (this.#running === null && this.#options.members.size === 0) return;
     if (reason !== null && this.#running?.replica.status.leader == null) this.#fatal(new Error(reason));
