@@ -251,4 +251,26 @@ describe('liveness', () => {
     replica.step(accepted({ term, match: 2 }));
     expect(sentBy(replica)).toMatchObject([{ type: 'heartbeat', to: '2', commit: 2 }]);
   });
+
+  test('L4: a follower whose disk stalled for long is brought up to date by the same leader', () => {
+    const { replica, term } = settledLeader({ window: { messagesMax: 2, bytesMax: 2 ** 24 } });
+    for (const payload of ['a', 'b', 'c', 'd', 'e']) replica.propose(payload);
+    persist(replica);
+    replica.step(accepted({ from: '3', term, match: 6 }));
+    // Its window is full, it hears heartbeats and writes nothing, for a minute.
+    for (let tick = 0; tick < 1_200; tick += 1) {
+      replica.tick();
+      for (const from of ['2', '3']) replica.step(echo({ from, term, round: 0 }));
+    }
+    expect(replica.raft).toMatchObject({ role: 'leader', commit: 6 });
+    sentBy(replica);
+    for (let rounds = 0; rounds < 5; rounds += 1) {
+      const match = Math.max(
+        3,
+        ...sentOf(replica, 'append').flatMap(({ to, entries }) => (to === '2' ? [entries.at(-1)?.index ?? 0] : [])),
+      );
+      replica.step(accepted({ from: '2', term, match }));
+    }
+    expect(peer(replica, 2)).toMatchObject({ state: 'replicate', match: 6 });
+  });
 });
