@@ -52,6 +52,36 @@ describe('what was committed meanwhile', () => {
   });
 });
 
+test('a leader whose index has to be made again takes writes, and answers reads when it has it (bug D9)', async () => {
+  const { cluster, followers } = await settledStage(500);
+  const [behind, other] = followers;
+  await cluster.write(other, traces);
+  await cluster.scheduler.complete(behind.stop());
+  for (let bit = 0; bit < 40; bit += 1) behind.disk.flipBit('index', { gte: Uint8Array.of(0), lt: Uint8Array.of(255) });
+  // Nor can it be written for now.
+  behind.disk.fail('index', 'full');
+  await cluster.start(behind);
+  await cluster.until(() => behind.opened.status.waiting === 'rebuilding the index');
+  await cluster.scheduler.complete(other.opened.transferLeadership(behind.id));
+  expect(behind.opened).toMatchObject({ ready: false, replicaStatus: { role: 'leader' } });
+  await cluster.write(other, [4]);
+  expect((await cluster.read(other, 4)).trace).not.toBeNull();
+  behind.disk.heal();
+  await cluster.until(() => behind.opened.ready);
+  for (const trace of [...traces, 4]) expect((await cluster.read(behind, trace)).trace).not.toBeNull();
+});
+
+test('a node that stood still does not take its own pause for the silence of its leader (bug L13)', async () => {
+  const { cluster, leader, followers } = await settledStage(500);
+  const { term } = leader.opened.replicaStatus ?? {};
+  for (let time = 0; time < 20; time += 1) {
+    followers[0].pauseFor(2_000);
+    await cluster.runFor(2_500);
+  }
+  for (const { opened } of cluster.nodes)
+    expect(opened.replicaStatus).toMatchObject({ term, leader: leader.opened.replicaStatus?.leader });
+});
+
 test('a leader that has committed nothing yet is not ready, and neither is whoever hears it', async () => {
   const { cluster, leader, followers } = await settledStage(500);
   leader.crash();

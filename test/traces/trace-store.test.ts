@@ -197,6 +197,21 @@ test('whatever a node is asked for before it runs, or after, is refused, never t
     });
 });
 
+test('an entry that cannot be applied stops the node, and everybody who waits is told (bug L11)', async () => {
+  const node = new LoneNode();
+  const unreadable = entryAfter(emptyLog, { payload: new TextEncoder().encode('no block at all') });
+  await node.disk(freshState, { voters: [asReplicaId('n1#i1')], entries: [unreadable] });
+  const store = await node.open(['n1']);
+  const waiting = [store.write(exportOf(spanFields())), store.read(traceIdA, 'linearizable')];
+  const told = Promise.allSettled(waiting);
+  await node.runFor(2_000);
+  expect(node.failure?.message).toContain('block');
+  expect(await told).toMatchObject([
+    { status: 'rejected', reason: { code: 'unavailable' } },
+    { status: 'rejected', reason: { code: 'unavailable' } },
+  ]);
+});
+
 describe('a disk that hangs', () => {
   /** Its blocks are on its disk alone, in nobody's memory. */
   async function withTraceOnDisk(): Promise<{ node: LoneNode; store: TraceStore }> {
