@@ -72,14 +72,15 @@ test('a leader whose index has to be made again takes writes, and answers reads 
 });
 
 test('a node that stood still does not take its own pause for the silence of its leader (bug L13)', async () => {
-  const { cluster, leader, followers } = await settledStage(500);
-  const { term } = leader.opened.replicaStatus ?? {};
+  const { cluster, followers } = await settledStage(500);
+  const [paused] = followers;
+  paused.log.length = 0;
   for (let time = 0; time < 20; time += 1) {
-    followers[0].pauseFor(2_000);
+    paused.pauseFor(2_000);
     await cluster.runFor(2_500);
   }
-  for (const { opened } of cluster.nodes)
-    expect(opened.replicaStatus).toMatchObject({ term, leader: leader.opened.replicaStatus?.leader });
+  expect(paused.log.filter((line) => line.endsWith(': no leader'))).toEqual([]);
+  expect(paused.opened.ready).toBe(true);
 });
 
 test('a leader that has committed nothing yet is not ready, and neither is whoever hears it', async () => {
