@@ -29,7 +29,7 @@ function acknowledge(replica: Replica, term: number, from: readonly string[]): v
 }
 
 describe('reads while members change', () => {
-  test('R7: one that waits when the configuration becomes joint is confirmed by both halves', () => {
+  test('bug R7: one that waits when the configuration becomes joint is confirmed by both halves', () => {
     const { replica, term } = settledLeader(5);
     replica.read('r');
     replica.change({ kind: 'remove', replica: asReplicaId('5') }, null);
@@ -41,7 +41,7 @@ describe('reads while members change', () => {
     expect(readsOf(replica)).toEqual([{ requestId: 'r', index: 1 }]);
   });
 
-  test('R7: one that waits when fewer are needed is confirmed by those, without another word from anybody', () => {
+  test('bug R7: one that waits when fewer are needed is confirmed by those, without another word from anybody', () => {
     const { replica, term } = settledLeader(2);
     replica.read('r');
     replica.change({ kind: 'remove', replica: asReplicaId('2') }, null);
@@ -54,7 +54,7 @@ describe('reads while members change', () => {
 });
 
 describe('reads and writes at a time', () => {
-  test('R10: however many reads come in a turn, they are one round, and no append more', () => {
+  test('bug R10: however many reads come in a turn, they are one round, and no append more', () => {
     const { replica } = settledLeader(3);
     for (let time = 0; time < 100; time += 1) replica.raft.readIndex(`r${time}`);
     replica.propose('a');
@@ -62,7 +62,7 @@ describe('reads and writes at a time', () => {
     expect(sent.toSorted()).toEqual(['append to 2', 'append to 3', 'heartbeat to 2', 'heartbeat to 3']);
   });
 
-  test('R10: a read is confirmed by its round, however many entries wait for a disk', () => {
+  test('bug R10: a read is confirmed by its round, however many entries wait for a disk', () => {
     const { replica, term } = settledLeader(3);
     for (let entry = 0; entry < 50; entry += 1) replica.propose('a');
     replica.read('r');
@@ -72,7 +72,7 @@ describe('reads and writes at a time', () => {
 });
 
 describe('membership', () => {
-  test('M10: of two changes meant for one configuration only one is begun, and the other is told', () => {
+  test('bug M10: of two changes meant for one configuration only one is begun, and the other is told', () => {
     const { replica, term } = settledLeader(3);
     const seen = replica.raft.configuration.index;
     const add = { kind: 'add', replica: asReplicaId('4'), replaces: null, addresses: {} } as const;
@@ -84,7 +84,7 @@ describe('membership', () => {
     expect(members(replica)).toBe('1 2 3 +4');
   });
 
-  test('M11: a learner that holds what was committed, but not the configuration it is to vote by, is not promoted', () => {
+  test('bug M11: a learner that holds what was committed, but not the configuration it is to vote by, is not promoted', () => {
     const { replica, term } = settledLeader(3);
     replica.change({ kind: 'add', replica: asReplicaId('4'), replaces: null, addresses: {} }, null);
     const { session = 0 } = sentOf(replica, 'append').find(({ to }) => to === '4') ?? {};

@@ -1,6 +1,6 @@
 /** A node is ready only when it has applied what was committed while it could not know of it (bug D8). */
 import { describe, expect, test } from 'vitest';
-import { type ClusterNode, settledStage, type Stage } from './store-cluster.ts';
+import { type ClusterNode, settledStage, smallExport, type Stage } from './store-cluster.ts';
 
 const traces = [1, 2, 3];
 
@@ -50,6 +50,31 @@ describe('what was committed meanwhile', () => {
     withholdEntries(stage, behind);
     await becomesReadyWithTheLog(stage, behind);
   });
+});
+
+test('a follower that was away for long catches up while the others go on writing (bug L15)', async () => {
+  const { cluster, leader, followers } = await settledStage(500);
+  const [behind] = followers;
+  behind.crash();
+  await cluster.write(
+    leader,
+    Array.from({ length: 100 }, (_, at) => 100 + at),
+  );
+  let isOver = false;
+  /** As fast as they are acknowledged. */
+  const writing = async (): Promise<void> => {
+    for (let trace = 1_000; !isOver; trace += 1) await leader.opened.write(smallExport(trace));
+  };
+  const writes = [writing(), writing(), writing()];
+  await cluster.start(behind);
+  await cluster.until(() => behind.opened.ready);
+  const before = leader.opened.replicaStatus?.commit ?? 0;
+  await cluster.runFor(1_000);
+  expect(leader.opened.replicaStatus?.commit).toBeGreaterThan(before + 100);
+  // It is not merely following: it stays as close as a message takes.
+  expect(behind.opened.replicaStatus?.applied).toBeGreaterThan((leader.opened.replicaStatus?.applied ?? 0) - 20);
+  isOver = true;
+  await cluster.scheduler.complete(Promise.all(writes));
 });
 
 test('a leader whose index has to be made again takes writes, and answers reads when it has it (bug D9)', async () => {
