@@ -249,6 +249,16 @@ export const plantedBugs: readonly PlantedBug[] = [
     seeds: 20,
   },
   {
+    id: 'ready-before-caught-up',
+    name: 'a node is ready as soon as it has a leader',
+    from: 'bug D8',
+    file: 'src/traces/trace-store.ts',
+    find: 'this.#reaches(leader) && replica.caughtUp;',
+    replace: 'this.#reaches(leader);',
+    caughtBy: ['R5'],
+    seeds: 10,
+  },
+  {
     id: 'commit-beyond-match',
     name: 'a follower takes the commit index for its own log beyond what was matched',
     from: 'bug E15',

@@ -423,6 +423,7 @@ class Simulation {
     if (this.#atlas.goneReplicas.has(replica))
       throw new Violation(`I3: ${id} lost all that it had promised, and takes part again as ${replica}`);
     this.#witness.status(id, boot.name, status, boot.process);
+    this.#witness.ready(id, boot.name, status, boot.store?.ready === true);
     if (status.lostPromise !== null) this.#marks.add('recovering voter');
     else if (status.applied >= this.#witness.highestCommitted)
       this.#atlas.caughtUp(node, this.#witness.highestCommitted);
