@@ -5,11 +5,13 @@
  */
 import { limits } from '../../src/limits.ts';
 import type { Logger } from '../../src/logger.ts';
+import { formatRange } from '../../src/raft/core/format-level.ts';
 import { asIndex, asNodeId, type NodeId, nodeIdOf, replicaIdOf } from '../../src/raft/core/types.ts';
 import type { PeerMessage } from '../../src/transport/transport.ts';
 import { checkHistory, HistoryRecorder } from '../support/history.ts';
 import { Configurations } from './configurations.ts';
 import { FaultAtlas } from './fault-atlas.ts';
+import { checkReceived, checkWritten, oldFormats } from './format-levels.ts';
 import { Journal, type TimedEvent } from './journal.ts';
 import type { SimLinks } from './links.ts';
 import { MessageLinks } from './message-links.ts';
@@ -74,6 +76,7 @@ export const coverageMarks = [
   'replacement',
   'TCP transport',
   'majority alone',
+  'format upgrade',
 ] as const;
 export type CoverageMark = (typeof coverageMarks)[number];
 
@@ -117,6 +120,9 @@ const stepsMax = 1_000_000;
 const reliefGapMsMin = 0.9 * limits.reliefEveryMs;
 /** Of seeds; the others run over messages, which is quicker and harsher. */
 const tcpShare = 0.15;
+/** Of seeds: the cluster begins with binaries of before, which are replaced one after the other before the faults come. */
+const upgradeShare = 0.15;
+const raisedWithinMs = 10_000;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
   return new Simulation(options).run();
@@ -144,6 +150,8 @@ class Simulation {
   readonly #counters = new Map<string, Map<NodeId, number>>();
   /** When each boot last handed over for the sake of its disk. */
   readonly #reliefs = new Map<string, number>();
+  /** While the binaries of the founders are replaced. */
+  #upgrading = false;
   #failure: Error | null = null;
 
   constructor(options: SimulationOptions) {
@@ -158,6 +166,8 @@ class Simulation {
     const members = ids.slice(0, size);
     const links = this.#newLinks(ids);
     for (const id of ids) this.#nodes.push(this.#newNode(id, members.includes(id) ? members : [], links));
+    this.#upgrading = this.#random.fork('upgrade').chance(upgradeShare);
+    if (this.#upgrading) for (const node of this.#nodes.slice(0, size)) node.formats = oldFormats;
     this.#configurations = new Configurations(members);
     this.#atlas = new FaultAtlas(this.#nodes, this.#configurations);
     this.#witness = new Witness({
@@ -239,11 +249,13 @@ class Simulation {
         leaving: (from, _to, message) => this.#guard(() => this.#witness.message(from, message)),
         delivered: (from, to, message, sentMs) => {
           this.#heard(from, to, message);
+          if (this.#upgrading) this.#guard(() => checkReceived(this.#node(to), message));
           this.#journal.add({ kind: 'message', from, to, name: nameOf(message), sentMs });
         },
         written: (entry) => {
           this.#configurations.written(entry);
           this.#guard(() => this.#witness.written(entry));
+          if (this.#upgrading) this.#guard(() => checkWritten(this.#node(id), entry, this.#members));
         },
         committed: (node, boot, entry) => this.#guard(() => this.#witness.applied(node, boot, entry)),
         failed: (node, error) => this.#stopped(node, error),
@@ -264,6 +276,7 @@ class Simulation {
         this.#nodes.some(({ store }) => store?.replicaStatus?.leader != null),
       );
       this.#workload.start();
+      if (this.#upgrading) await this.#upgrade();
       this.#nemesis.start();
       await this.#advance(this.#options.faultMs ?? defaultFaultMs);
       this.#workload.stop();
@@ -283,6 +296,30 @@ class Simulation {
       throw this.#explain(error);
     }
     return this.#report();
+  }
+
+  /** One founder after the other gets the new binary, under load, while others come and go with what they have. */
+  async #upgrade(): Promise<void> {
+    const random = this.#random.fork('upgrades');
+    const founders = this.#members;
+    for (const node of random.shuffle(founders)) {
+      await this.#advance(random.below(1_500));
+      const other = random.pick(founders);
+      const crashes = other !== node && random.chance(0.5);
+      if (crashes) other.crash(random.chance(0.5) ? 'power' : 'process');
+      await this.#scheduler.complete(node.stop());
+      await this.#advance(random.below(500));
+      node.formats = formatRange;
+      for (const one of crashes ? random.shuffle([node, other]) : [node]) {
+        one.start();
+        await this.#advance(random.below(500));
+      }
+    }
+    await this.#until(raisedWithinMs, 'the format level is raised', () =>
+      founders.every(({ store }) => store?.replicaStatus?.formatLevel === formatRange.newest),
+    );
+    this.#upgrading = false;
+    this.#marks.add('format upgrade');
   }
 
   #report(): SimulationReport {

@@ -405,6 +405,6 @@ export class Witness {
   }
 }
 
-function demand(holds: boolean, sentence: string): void {
+export function demand(holds: boolean, sentence: string): void {
   if (!holds) throw new Violation(sentence);
 }
