@@ -235,7 +235,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: leader,
     find: 'committedInTerm ? log.commit : null',
     replace: 'log.commit',
-    caughtBy: ['C1'],
+    caughtBy: ['C1', 'R5'],
     seeds: 60,
   },
   {
@@ -245,7 +245,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'src/raft/read-gate.ts',
     find: 'this.#waiting[0].index <= applied',
     replace: 'this.#waiting[0].index <= Infinity',
-    caughtBy: ['C1'],
+    caughtBy: ['C1', 'R5'],
     seeds: 20,
   },
   {
