@@ -216,7 +216,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     find: 'if (term > this.#term) this.#setBallot(term, null);',
     replace: 'if (term > this.#term) this.#setBallot(term, null);\n    else this.#vote = null;',
     caughtBy: ['A1', 'S2', 'P1', 'P5'],
-    seeds: 30,
+    seeds: 120,
   },
   {
     id: 'no-election-restriction',
