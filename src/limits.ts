@@ -101,7 +101,7 @@ export const limits = {
   /** Entries proposed to the leader and not yet committed. */
   uncommittedBytesMax: 64 * MiB,
   /** Entries that wait for the leader's own disk, even when others have committed them; above it, it takes no more. */
-  stagedBytesMax: 64 * MiB,
+  unsyncedBytesMax: 64 * MiB,
   /** Payload bytes of recent entries kept in memory for followers and for applying. */
   entryCacheBytesMax: 32 * MiB,
   /** One batch of the log's group commit. */

@@ -4,6 +4,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { TraceStore } from '../traces/trace-store.ts';
 import type { Intake } from './intake.ts';
 import type { JsonWork } from './json-work.ts';
+import type { LoopDelay } from './loop-delay.ts';
 import type { Meters } from './meters.ts';
 
 /** What every group of routes is made with. */
@@ -15,4 +16,9 @@ export interface ApiOptions {
   readonly clock: Clock;
   readonly json: JsonWork;
   readonly logger: Logger;
+}
+
+/** What the routes are made with that tell how the node does. */
+export interface StatusOptions extends ApiOptions {
+  readonly loopDelay: LoopDelay;
 }

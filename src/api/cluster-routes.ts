@@ -12,12 +12,12 @@ import {
   type NodeId,
   nodeIdOf,
 } from '../raft/core/types.ts';
-import type { ApiOptions } from './api-options.ts';
-import { LoopDelay } from './loop-delay.ts';
+import type { StatusOptions } from './api-options.ts';
 
-export async function clusterRoutes(server: FastifyInstance, { store, clock }: ApiOptions): Promise<void> {
-  const loopDelay = new LoopDelay().roll(clock);
-  server.addHook('onClose', async () => loopDelay.close());
+export async function clusterRoutes(
+  server: FastifyInstance,
+  { store, clock, loopDelay }: StatusOptions,
+): Promise<void> {
   server.get('/api/v1/cluster', async () => {
     const { id, clusterId, formatLevel, ready, waiting, replica, members, applicants, ...status } = store.status;
     const { lastHandOver, retention, clockAlarm } = status;

@@ -1,46 +1,68 @@
-/** How late the event loop is. The histogram holds the time from one sample to the next: without delay, the sampling interval. */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+/**
+ * How late the event loop is, of one sampler in two ways: since the last scrape of `/metrics`, and lately for status pages, which
+ * must not take each other's samples away.
+ */
+import { createHistogram } from 'node:perf_hooks';
 import type { Clock } from '../platform/clock.ts';
 
 const samplingMs = 10;
 const rollMs = 10_000;
 
 export class LoopDelay {
-  readonly #histogram = monitorEventLoopDelay({ resolution: samplingMs });
-  /** 99th percentile of the time before, ms. */
+  readonly #clock: Clock;
+  readonly #sinceTaken = createHistogram();
+  readonly #rolling = createHistogram();
+  /** 99th percentile of the time before the last roll, ms. */
   #beforeMs = 0;
+  #sampledMs: number;
+  #rolledMs: number;
   #cancel: () => void = () => undefined;
 
-  constructor() {
-    this.#histogram.enable();
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#sampledMs = this.#rolledMs = clock.monotonicMs();
+    this.#sampleLater();
+  }
+
+  #sampleLater(): void {
+    this.#cancel = this.#clock.after(samplingMs, () => this.#sample());
+  }
+
+  #sample(): void {
+    this.#sampleLater();
+    const nowMs = this.#clock.monotonicMs();
+    const lateMs = Math.max(0, nowMs - this.#sampledMs - samplingMs);
+    this.#sampledMs = nowMs;
+    // A histogram holds whole numbers from 1 on: microseconds.
+    const late = Math.round(lateMs * 1_000) + 1;
+    this.#sinceTaken.record(late);
+    this.#rolling.record(late);
+    if (nowMs - this.#rolledMs < rollMs) return;
+    this.#rolledMs = nowMs;
+    this.#beforeMs = takeP99Ms(this.#rolling);
   }
 
   /** The 99th percentile since the last call, ms. */
   takeP99Ms(): number {
-    const delayMs = this.#p99Ms();
-    this.#histogram.reset();
-    return delayMs;
+    return takeP99Ms(this.#sinceTaken);
   }
 
-  /** From now on `recentP99Ms` tells of the last ten to twenty seconds. Not to be mixed with `takeP99Ms`. */
-  roll(clock: Clock): this {
-    this.#cancel = clock.after(rollMs, () => {
-      this.#beforeMs = this.takeP99Ms();
-      this.roll(clock);
-    });
-    return this;
-  }
-
+  /** That of the last ten to twenty seconds, ms. */
   get recentP99Ms(): number {
-    return Math.max(this.#beforeMs, this.#p99Ms());
+    return Math.max(this.#beforeMs, p99Ms(this.#rolling));
   }
 
   close(): void {
     this.#cancel();
-    this.#histogram.disable();
   }
+}
 
-  #p99Ms(): number {
-    return Math.max(0, this.#histogram.percentile(99) / 1e6 - samplingMs);
-  }
+type Histogram = ReturnType<typeof createHistogram>;
+
+const p99Ms = (histogram: Histogram): number => Math.max(0, histogram.percentile(99) - 1) / 1_000;
+
+function takeP99Ms(histogram: Histogram): number {
+  const delayMs = p99Ms(histogram);
+  histogram.reset();
+  return delayMs;
 }

@@ -1,16 +1,14 @@
 /** `/metrics` in Prometheus text. */
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge } from 'prom-client';
-import type { ApiOptions } from './api-options.ts';
+import type { StatusOptions } from './api-options.ts';
 import { registerHealthMetrics } from './health-metrics.ts';
-import { LoopDelay } from './loop-delay.ts';
 
-export async function metricsRoutes(server: FastifyInstance, options: ApiOptions): Promise<void> {
-  const { store, intake, meters } = options;
+export async function metricsRoutes(server: FastifyInstance, options: StatusOptions): Promise<void> {
+  const { store, intake, meters, loopDelay } = options;
   const { registry } = meters;
   collectDefaultMetrics({ register: registry });
   registerHealthMetrics(options);
-  const delay = new LoopDelay();
   const gauge = (name: string, help: string, read: () => number): void => {
     new Gauge({
       name,
@@ -22,7 +20,7 @@ export async function metricsRoutes(server: FastifyInstance, options: ApiOptions
     });
   };
   gauge('quorate_event_loop_delay_p99_seconds', 'Event-loop delay, 99th percentile since the last scrape.', () => {
-    return delay.takeP99Ms() / 1_000;
+    return loopDelay.takeP99Ms() / 1_000;
   });
   gauge('quorate_term', 'Raft term.', () => store.status.replica?.term ?? 0);
   gauge('quorate_is_leader', '1 on the leader.', () => (store.status.replica?.role === 'leader' ? 1 : 0));
@@ -69,7 +67,4 @@ export async function metricsRoutes(server: FastifyInstance, options: ApiOptions
   );
   gauge('quorate_admitted_bytes', 'Bytes of all requests being read, inflated and built.', () => intake.admittedBytes);
   server.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
-  server.addHook('onClose', async () => {
-    delay.close();
-  });
 }

@@ -12,6 +12,7 @@ import { clusterRoutes } from './cluster-routes.ts';
 import { boundConnections, type Connections } from './connections.ts';
 import { healthRoutes } from './health-routes.ts';
 import type { Meters } from './meters.ts';
+import { LoopDelay } from './loop-delay.ts';
 import { metricsRoutes } from './metrics-routes.ts';
 import { otlpHttp } from './otlp-http.ts';
 import { traceRoutes } from './trace-routes.ts';
@@ -57,9 +58,11 @@ export async function createServer(options: ApiOptions): Promise<HttpServer> {
   );
   await server.register(otlpHttp, options);
   await server.register(traceRoutes, options);
-  await server.register(clusterRoutes, options);
+  const loopDelay = new LoopDelay(options.clock);
+  server.addHook('onClose', async () => loopDelay.close());
+  await server.register(clusterRoutes, { ...options, loopDelay });
   await server.register(healthRoutes, options);
-  await server.register(metricsRoutes, options);
+  await server.register(metricsRoutes, { ...options, loopDelay });
   return {
     fastify: server,
     close: async () =>

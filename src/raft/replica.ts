@@ -134,6 +134,12 @@ function formatLevelOf(base: BaseRecord, state: HardState, { raises }: OpenedLog
   };
 }
 
+/** Who was last said to lead. */
+interface Announced {
+  readonly term: Term;
+  readonly leader: ReplicaId | null;
+}
+
 export class Replica {
   /** For whoever waits until another replica leads. */
   readonly leaderChanges: LeaderChanges;
@@ -160,7 +166,8 @@ export class Replica {
   #stopped = false;
   /** The hand-over that this leader has begun. */
   #handingOver: { readonly term: Term; readonly change: LeaderChange; readonly target: ReplicaId } | null = null;
-  #announced: { readonly term: Term; readonly leader: ReplicaId | null } | null = null;
+  #caughtUp = false;
+  #announced: Announced | null = null;
   #cancelTick: () => void = () => undefined;
 
   private constructor(options: ReplicaOptions, core: Raft) {
@@ -232,6 +239,7 @@ export class Replica {
       appendBytesMax: limits.appendBytesMax,
       membersMax: limits.votersMax,
       uncommittedBytesMax: limits.uncommittedBytesMax,
+      unsyncedBytesMax: limits.unsyncedBytesMax,
       nowMs: () => options.entryTimeMs(log.lastTimeMs),
       lastEntryTimeMs: log.lastTimeMs,
       randomBelow: (bound) => random.below(bound),
@@ -273,6 +281,14 @@ export class Replica {
   /** Where the log begins. */
   get base(): LogBase {
     return this.#core.base;
+  }
+
+  /**
+   * It has applied all that was committed before it met its leader, or became that itself: its own disk cannot know what was
+   * committed while it was away (bug D8).
+   */
+  get caughtUp(): boolean {
+    return this.#caughtUp;
   }
 
   /** The configuration in force here, committed or not. */
@@ -436,8 +452,6 @@ export class Replica {
   #appendAsLeader(term: Term, payload: Uint8Array): void {
     if (this.#core.role !== 'leader' || this.#core.term !== term) return;
     if (this.#options.takesBlocks?.() === false) return;
-    // A disk that hangs while the others commit: what waits for it must not grow without bound. The builder sends it again.
-    if (this.#options.log.stagedBytes >= limits.stagedBytesMax) return;
     const blockId = blockIdOf(payload);
     if (!this.#appendOnce.admit(term, blockId)) return;
     const result = this.#core.propose([{ kind: 'block', payload, payloadHash: payloadHashOf(payload) }]);
@@ -606,9 +620,22 @@ export class Replica {
     this.#announced = { term, leader };
     this.#options.logger.info({ term, role, leader }, leader === null ? 'no leader' : 'leader');
     this.#proposals.leaderChanged(leader === null ? null : term);
+    this.#caughtUp = false;
     if (leader === null) return;
     this.#reads.retry();
     this.leaderChanges.announced(term, leader);
+    void this.#catchUp(this.#announced);
+  }
+
+  /** A read asks the leader how far the log is committed, and waits until that is applied. */
+  async #catchUp(met: Announced): Promise<void> {
+    while (!this.#stopped && this.#announced === met && !this.#caughtUp) {
+      const passed = await this.linearize().then(
+        () => true,
+        () => false,
+      );
+      if (this.#announced === met) this.#caughtUp = passed;
+    }
   }
 
   async #applyCommitted(): Promise<void> {

@@ -567,12 +567,12 @@ export class BlockLog {
     this.#repairing = index;
     try {
       verifyEntry(entry);
-      const { hash } = await this.nameOf(index).catch((error: unknown) => {
-        if (error instanceof NotInLogError) return { hash: null };
+      const name = await this.nameOf(index).catch((error: unknown) => {
+        if (isTrimmed()) return null;
         throw error;
       });
-      if (isTrimmed()) return false;
-      invariant(entry.hash === hash, `entry ${index} is not the one that the log names`);
+      if (name === null || isTrimmed()) return false;
+      invariant(entry.hash === name.hash, `entry ${index} is not the one that the log names`);
       this.#assertUsable();
       const written = this.#write([{ type: 'put', key: entryKey(index), value: encodeEntry(entry) }]);
       this.#repairWritten = written.catch(() => undefined);

@@ -4,11 +4,11 @@
  */
 import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
-import { otherClusterSentence, saysRecoveredWithout } from '../raft/core/cluster-epoch.ts';
+import { otherCluster } from '../raft/core/cluster-epoch.ts';
 import { majority } from '../raft/core/quorum.ts';
 import { asTerm, type BootId, type NodeId, nodeIdOf, type ReplicaId, type Term } from '../raft/core/types.ts';
 import type { ClockReading } from './clock-guard.ts';
-import type { HandOverReason, Hello, PeerMessage } from '../transport/transport.ts';
+import type { HandOverReason, Hello, PeerMessage, Refusal } from '../transport/transport.ts';
 
 export type Report = PeerMessage & { readonly kind: 'report' };
 
@@ -80,30 +80,32 @@ export class Peers {
     return peers.map(({ hello }) => hello.node);
   }
 
-  /** null admits a peer that introduces itself; a sentence refuses it. `clusterId` is this node's own. */
-  admit(hello: Hello, clusterId: string | null): string | null {
-    const otherCluster = otherClusterSentence({ node: this.#options.node, clusterId }, hello);
-    if (otherCluster !== null) return otherCluster;
+  /** null admits a peer that introduces itself. `clusterId` is this node's own. */
+  admit(hello: Hello, clusterId: string | null): Refusal | null {
+    const elsewhere = otherCluster({ node: this.#options.node, clusterId }, hello);
+    if (elsewhere !== null) return elsewhere;
     const stranger = this.#strangers(hello, clusterId);
     if (stranger !== null) return stranger;
     const seen = this.#counters.get(hello.replica);
     if (seen !== undefined && seen.boot !== hello.boot && hello.hardStateCounter < seen.counter) {
-      return `the disk of ${hello.node} went back in time (hard state ${hello.hardStateCounter}, seen ${seen.counter}): empty its --data so that it returns as a new member`;
+      const sentence = `the disk of ${hello.node} went back in time (hard state ${hello.hardStateCounter}, seen ${seen.counter}): empty its --data so that it returns as a new member`;
+      return { code: 'disk-went-back', sentence };
     }
     return null;
   }
 
   /** Someone unknown may be a member of tomorrow, or one that this node has yet to hear of. */
-  #strangers(hello: Hello, clusterId: string | null): string | null {
+  #strangers(hello: Hello, clusterId: string | null): Refusal | null {
     const members = this.#options.members();
     // A node at the door takes whoever answers there.
     if (members.has(hello.node) || members.size <= 1) return null;
     // A member of later than this node knows of: it may have been away, or have lost its disk.
     if (hello.clusterId !== null) return null;
-    if (clusterId === null) return `${hello.node} is not in this node's --cluster`;
+    if (clusterId === null) return { code: 'stranger', sentence: `${hello.node} is not in this node's --cluster` };
     const waiting = [...this.#peers.values()].filter((peer) => peer.connected && !members.has(peer.hello.node));
     const others = waiting.filter((peer) => peer.hello.node !== hello.node);
-    return others.length < applicantsMax ? null : `${applicantsMax} nodes wait to be admitted already`;
+    if (others.length < applicantsMax) return null;
+    return { code: 'busy', sentence: `${applicantsMax} nodes wait to be admitted already` };
   }
 
   up(hello: Hello): void {
@@ -156,13 +158,13 @@ export class Peers {
    * A peer refused this node. One may be wrong about it; when a majority of the members will not have it, the answer is a
    * sentence to stop with. So it is when the operator has recovered the cluster without this node.
    */
-  refused(node: NodeId, sentence: string): string | null {
-    const { node: self, clock, logger, members } = this.#options;
+  refused(node: NodeId, { code, sentence }: Refusal): string | null {
+    const { clock, logger, members } = this.#options;
     const nowMs = clock.monotonicMs();
     if (!members().has(node)) return null;
     if (this.#refusals.get(node)?.sentence !== sentence) logger.warn({ peer: node }, `refused by ${node}: ${sentence}`);
     this.#refusals.set(node, { sentence, atMs: nowMs });
-    if (saysRecoveredWithout(sentence, self)) return `refused by ${node}: ${sentence}`;
+    if (code === 'recovered-without-you') return `refused by ${node}: ${sentence}`;
     const refusing = [...this.#refusals].filter(([, { atMs }]) => nowMs - atMs < refusalMs).map(([refuser]) => refuser);
     return refusing.length >= majority(members().size) ? `refused by ${refusing.join(' and ')}: ${sentence}` : null;
   }

@@ -31,7 +31,7 @@ import { BlockReader } from '../store/block-reader.ts';
 import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
 import type { HardState, HardStateFile } from '../store/hard-state.ts';
 import type { TermRun } from '../store/term-runs.ts';
-import type { Founding, Hello, MemberChange, PeerMessage, Transport } from '../transport/transport.ts';
+import type { Founding, Hello, MemberChange, PeerMessage, Refusal, Transport } from '../transport/transport.ts';
 import { clocksFrom, protocolVersion } from '../transport/transport.ts';
 import { version } from '../version.ts';
 import { ClockGuard, readClock } from './clock-guard.ts';
@@ -151,7 +151,6 @@ export class TraceStore {
   /** Under way, or done. */
   #founding: Promise<void> | null = null;
   #running: Running | null = null;
-  #caughtUpTo = asIndex(0);
   /** Tells who waits for an entry, before the replica runs, that it has expired at another node. */
   #baseOffered: (base: LogBase) => void = () => undefined;
   #leaving = false;
@@ -246,7 +245,7 @@ export class TraceStore {
       onUp: (hello) => this.#peerUp(hello),
       onDown: (node) => this.#peerDown(node),
       onMessage: (hello, message) => this.#receive(hello, message),
-      onRefused: (node, sentence) => this.#refused(node, sentence),
+      onRefused: (node, refusal) => this.#refused(node, refusal),
     });
     if (terms instanceof DamagedEntryError)
       this.#founding = this.#startRepaired(terms).catch((error: unknown) => this.#fatal(errorOf(error)));
@@ -392,7 +391,6 @@ export class TraceStore {
       fatal: (error) => this.#fatal(error),
     });
     for (const { index: hole, reason } of this.#log.opened.holes) this.#entries.meet(hole, reason);
-    this.#caughtUpTo = replica.status.commit;
     const ingest = new Ingest({
       clock: platform.clock,
       codec: platform.codec,
@@ -488,8 +486,8 @@ export class TraceStore {
     for (const hello of this.#peers.connected) this.#offerFounding(hello);
   }
 
-  #refused(node: NodeId, sentence: string): void {
-    const reason = this.#peers.refused(node, sentence);
+  #refused(node: NodeId, refusal: Refusal): void {
+    const reason = this.#peers.refused(node, refusal);
     // Who waits at the door may have come before there was a cluster behind it.
     if (this.#running === null && this.#options.members.size === 0) return;
     if (reason !== null && this.#running?.replica.status.leader == null) this.#fatal(new Error(reason));
@@ -664,12 +662,12 @@ export class TraceStore {
 
   /** Able to serve linearizable reads and writes, as far as this node can tell. */
   get ready(): boolean {
-    const status = this.#running?.replica.status;
-    if (status === undefined || this.#leaving || this.#stopped || this.#running?.index.rebuilding === true)
-      return false;
+    if (this.#running === null || this.#leaving || this.#stopped || this.#running.index.rebuilding) return false;
     // A learner is still catching up, and whoever was removed gets nothing new.
     if (!this.#isVoter) return false;
-    return status.leader !== null && this.#reaches(status.leader) && status.applied >= this.#caughtUpTo;
+    const { replica } = this.#running;
+    const { leader } = replica.status;
+    return leader !== null && this.#reaches(leader) && replica.caughtUp;
   }
 
   /** A leader that is heard and does not hear: what this node has for it, exports and reads, would only meet its deadline. */
@@ -682,8 +680,8 @@ export class TraceStore {
     return at !== undefined && votes(at.configuration, this.#self);
   }
 
-  /** Changes the members, wherever the leader is; see `Membership.change`. */
-  changeMembers(change: MemberChange): Promise<ConfigurationAt> {
+  /** Changes the members, wherever the leader is; see `Membership.change`. Rejects with `not-ready` where nothing runs. */
+  async changeMembers(change: MemberChange): Promise<ConfigurationAt> {
     this.#require();
     return this.#membership.change(change);
   }
@@ -874,7 +872,9 @@ export class TraceStore {
     if (leader === null) return whyNoLeader(replica.status, this.#peers.recovering);
     if (!this.#reaches(leader))
       return `the leader ${nodeIdOf(leader)} cannot be reached from here: look at the network`;
-    return index.rebuilding ? 'rebuilding the index' : 'bringing the index up to date';
+    return index.rebuilding
+      ? 'rebuilding the index'
+      : 'catching up with what was committed before this node had a leader';
   }
 
   readonly #fatal = (error: Error): void => {

@@ -7,6 +7,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { Pipe } from '../platform/pipe.ts';
 import { FrameError, FrameReader, type Frame } from './frame.ts';
 import { decodeSignal, encodeSignal, handshakeBytesMax, type Signal } from './handshake.ts';
+import type { Refusal } from './transport.ts';
 
 export interface ConnectionEvents {
   /** May throw FrameError: the connection is cut off. */
@@ -64,9 +65,9 @@ export class Connection {
     this.send(encodeSignal(signal));
   }
 
-  /** Sends `sentence` and leaves it to the other side to close, so that the sentence is not lost. */
-  refuse(sentence: string): void {
-    this.sendSignal({ signal: 'refuse', sentence });
+  /** Sends the refusal and leaves it to the other side to close, so that it is not lost. */
+  refuse({ code, sentence }: Refusal): void {
+    this.sendSignal({ signal: 'refuse', code, sentence });
     this.#reader.stop();
     this.#cancelTimer();
     this.#cancelTimer = this.#clock.after(limits.connectTimeoutMs, () => this.close(sentence));

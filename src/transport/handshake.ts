@@ -3,18 +3,18 @@
  * answers `welcome` or `refuse`; the dialer may still `refuse` what it was welcomed by. Nobody is admitted who speaks another
  * version, belongs to another cluster, is another node than expected, or is this node itself.
  */
-import { otherClusterSentence } from '../raft/core/cluster-epoch.ts';
+import { otherCluster } from '../raft/core/cluster-epoch.ts';
 import { formatReleases } from '../raft/core/format-level.ts';
 import { asBootId, asNodeId, asReplicaId, nodeIdOf, type NodeId } from '../raft/core/types.ts';
 import { packFields, unpackFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
-import type { Channel, Hello } from './transport.ts';
+import { type Channel, type Hello, type Refusal, refusalCodes } from './transport.ts';
 
 export type Signal =
   /** `to` is the node that the dialer believes to be at this address; null when it knocks at a door. */
   | { readonly signal: 'hello'; readonly to: NodeId | null; readonly channel: Channel; readonly hello: Hello }
   | { readonly signal: 'welcome'; readonly hello: Hello }
-  | { readonly signal: 'refuse'; readonly sentence: string }
+  | { readonly signal: 'refuse'; readonly code: Refusal['code']; readonly sentence: string }
   | { readonly signal: 'ping' }
   | { readonly signal: 'pong' };
 
@@ -48,13 +48,19 @@ export function decodeSignal(frame: Frame): Signal | null {
     case 'welcome':
       return { signal, hello: helloIn(fields.map('hello')) };
     case 'refuse':
-      return { signal, sentence: fields.string('sentence', sentenceLengthMax) };
+      return { signal, code: refusalCodeIn(fields), sentence: fields.string('sentence', sentenceLengthMax) };
     case 'ping':
     case 'pong':
       return { signal };
     default:
       throw new FrameError(`a signal of an unknown kind (${signal})`);
   }
+}
+
+/** 0.1.0 says none. */
+function refusalCodeIn(fields: Fields): Refusal['code'] {
+  const code = fields.has('code') ? fields.string('code') : 'other';
+  return refusalCodes.find((one) => one === code) ?? 'other';
 }
 
 function helloIn(fields: Fields): Hello {
@@ -94,28 +100,38 @@ function addressesIn(fields: Fields): Record<NodeId, string> {
 }
 
 /**
- * Why `own` does not talk to `theirs`, in a sentence for both sides, or null.
+ * Why `own` does not talk to `theirs`, with a sentence for both sides, or null.
  * @param expected who should be there; null when anybody may be
  */
-export function refusalOf(own: Hello, theirs: Hello, expected: NodeId | null): string | null {
+export function refusalOf(own: Hello, theirs: Hello, expected: NodeId | null): Refusal | null {
   if (theirs.protocol !== own.protocol) {
-    return `${own.node} speaks protocol ${own.protocol} and ${theirs.node} speaks ${theirs.protocol}; run the same version on both`;
+    const sentence = `${own.node} speaks protocol ${own.protocol} and ${theirs.node} speaks ${theirs.protocol}; run the same version on both`;
+    return { code: 'protocol', sentence };
   }
   if (theirs.node === own.node) {
-    return `${own.node} was reached by a node of the same name, or by itself; give each node its own id and address in --cluster`;
+    const sentence = `${own.node} was reached by a node of the same name, or by itself; give each node its own id and address in --cluster`;
+    return { code: 'same-name', sentence };
   }
   if (expected !== null && theirs.node !== expected) {
-    return `${theirs.node} answers where ${own.node} expects ${expected}; correct the addresses in --cluster`;
+    return misdirected(theirs.node, expected, own.node);
   }
-  return otherClusterSentence(own, theirs) ?? formatRefusalOf(own, theirs) ?? formatRefusalOf(theirs, own);
+  return otherCluster(own, theirs) ?? formatRefusalOf(own, theirs) ?? formatRefusalOf(theirs, own);
 }
 
 /** Why `node` cannot be in the cluster of `member`, or null: its binary does not read the format level that is in force there. */
-export function formatRefusalOf(member: Hello, node: Hello): string | null {
+export function formatRefusalOf(member: Hello, node: Hello): Refusal | null {
   const level = member.formatLevel;
   if (level === null || (level >= node.formats.oldest && level <= node.formats.newest)) return null;
   const runs = `${node.node} runs Quorate ${node.version}, and the cluster of ${member.node} is at format level ${level}`;
-  return level > node.formats.newest
-    ? `${runs}: start ${node.node} with Quorate ${formatReleases[level] ?? member.version} or newer`
-    : `${runs}: upgrade the cluster to a version in between first (docs/upgrade.md)`;
+  const sentence =
+    level > node.formats.newest
+      ? `${runs}: start ${node.node} with Quorate ${formatReleases[level] ?? member.version} or newer`
+      : `${runs}: upgrade the cluster to a version in between first (docs/upgrade.md)`;
+  return { code: 'format-level', sentence };
+}
+
+/** `answers` is where `asks` expects another node. */
+export function misdirected(answers: NodeId, expected: NodeId, asks: NodeId): Refusal {
+  const sentence = `${answers} answers where ${asks} expects ${expected}; correct the addresses in --cluster`;
+  return { code: 'misdirected', sentence };
 }

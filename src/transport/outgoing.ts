@@ -11,7 +11,7 @@ import type { NodeId } from '../raft/core/types.ts';
 import { Connection, silenceMsOf } from './connection.ts';
 import { FrameError } from './frame.ts';
 import type { Signal } from './handshake.ts';
-import type { Channel, Hello } from './transport.ts';
+import type { Channel, Hello, Refusal } from './transport.ts';
 
 export interface OutgoingOptions {
   /** Who should be there; null at a door, where anybody may be. */
@@ -25,14 +25,14 @@ export interface OutgoingOptions {
   /** Our own hello, asked at every attempt. */
   readonly hello: () => Hello;
   /** Why the peer's hello is not acceptable, or null. */
-  readonly refusal: (hello: Hello) => string | null;
+  readonly refusal: (hello: Hello) => Refusal | null;
   readonly onUp: (hello: Hello) => void;
   /** Only after `onUp`. */
   readonly onDown: (reason: string) => void;
   /** An attempt came to nothing. */
   readonly onFailed: (reason: string) => void;
   /** One side refused the other. */
-  readonly onRefused: (sentence: string, byPeer: boolean) => void;
+  readonly onRefused: (refusal: Refusal, byPeer: boolean) => void;
 }
 
 const queueBytesMax = { control: limits.controlQueueBytesMax, bulk: limits.bulkQueueBytesMax } as const;
@@ -128,12 +128,12 @@ export class Outgoing {
     switch (signal.signal) {
       case 'welcome': {
         if (this.#welcome !== null) throw new FrameError('a second welcome');
-        const sentence = this.#options.refusal(signal.hello);
-        if (sentence !== null) {
+        const refusal = this.#options.refusal(signal.hello);
+        if (refusal !== null) {
           this.#waitMs = limits.reconnectMsMax;
           this.#refused = true;
-          connection.refuse(sentence);
-          this.#options.onRefused(sentence, false);
+          connection.refuse(refusal);
+          this.#options.onRefused(refusal, false);
           return;
         }
         this.#waitMs = limits.reconnectMsMin;
@@ -146,7 +146,7 @@ export class Outgoing {
         this.#waitMs = limits.reconnectMsMax;
         this.#refused = true;
         connection.close(signal.sentence);
-        this.#options.onRefused(signal.sentence, true);
+        this.#options.onRefused(signal, true);
         return;
       case 'hello':
       case 'ping':

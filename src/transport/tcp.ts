@@ -13,10 +13,10 @@ import type { NodeId } from '../raft/core/types.ts';
 import { decodeMessage, encodeMessage, payloadBytesOf } from './codec.ts';
 import { Connection, silenceMsOf } from './connection.ts';
 import { FrameError } from './frame.ts';
-import { refusalOf, type Signal } from './handshake.ts';
+import { misdirected, refusalOf, type Signal } from './handshake.ts';
 import { Outgoing } from './outgoing.ts';
 import { levelOfMessage } from './message-level.ts';
-import type { Channel, Hello, PeerMessage, Transport, TransportHandlers } from './transport.ts';
+import type { Channel, Hello, PeerMessage, Refusal, Transport, TransportHandlers } from './transport.ts';
 
 export interface TcpTransportOptions {
   readonly self: NodeId;
@@ -155,9 +155,9 @@ export class TcpTransport implements Transport {
       onFailed: (reason) => {
         if (channel === 'control') this.#log(name, `cannot reach ${name} (${reason}); trying again`);
       },
-      onRefused: (sentence, byPeer) => {
+      onRefused: ({ code, sentence }, byPeer) => {
         this.#log(name, byPeer ? `${name} refused this node: ${sentence}` : `refused ${name}: ${sentence}`);
-        if (byPeer && peer !== null) this.#running?.handlers.onRefused(peer, sentence);
+        if (byPeer && peer !== null) this.#running?.handlers.onRefused(peer, { code, sentence });
       },
     });
   }
@@ -167,8 +167,8 @@ export class TcpTransport implements Transport {
     return this.#running.hello();
   }
 
-  #refusal(theirs: Hello, expected: NodeId | null): string | null {
-    if (this.#running === null) return `${this.#options.self} is stopping; try again`;
+  #refusal(theirs: Hello, expected: NodeId | null): Refusal | null {
+    if (this.#running === null) return { code: 'busy', sentence: `${this.#options.self} is stopping; try again` };
     return refusalOf(this.#hello(), theirs, expected) ?? this.#running.handlers.admit(theirs);
   }
 
@@ -181,7 +181,7 @@ export class TcpTransport implements Transport {
     const connection = new Connection(pipe, this.#options.clock, {
       signal: (signal) => {
         if (peer === null) peer = this.#greet(connection, signal);
-        else if (signal.signal === 'refuse') this.#refusedBy(peer.hello.node, connection, signal.sentence);
+        else if (signal.signal === 'refuse') this.#refusedBy(peer.hello.node, connection, signal);
         else throw new FrameError(`a ${signal.signal} out of place`);
       },
       message: (frame) => {
@@ -210,11 +210,12 @@ export class TcpTransport implements Transport {
     if (signal.signal !== 'hello') throw new FrameError(`a ${signal.signal} before its hello`);
     const { hello, channel, to } = signal;
     const { self } = this.#options;
-    const sentence =
-      this.#refusal(hello, null) ?? (to === null || to === self ? null : misdirected(hello.node, to, self));
-    if (sentence !== null) {
-      this.#log(this.#peers.has(hello.node) ? `from ${hello.node}` : 'strangers', `refused ${hello.node}: ${sentence}`);
-      connection.refuse(sentence);
+    const refusal =
+      this.#refusal(hello, null) ?? (to === null || to === self ? null : misdirected(self, to, hello.node));
+    if (refusal !== null) {
+      const about = this.#peers.has(hello.node) ? `from ${hello.node}` : 'strangers';
+      this.#log(about, `refused ${hello.node}: ${refusal.sentence}`);
+      connection.refuse(refusal);
       return null;
     }
     const name = `${channel} connection of ${hello.node}`;
@@ -246,10 +247,10 @@ export class TcpTransport implements Transport {
     else outgoing.dial();
   }
 
-  #refusedBy(node: NodeId, connection: Connection, sentence: string): void {
+  #refusedBy(node: NodeId, connection: Connection, { code, sentence }: Refusal): void {
     this.#log(`from ${node}`, `${node} refused this node: ${sentence}`);
     connection.close(sentence);
-    this.#running?.handlers.onRefused(node, sentence);
+    this.#running?.handlers.onRefused(node, { code, sentence });
   }
 
   /** Says the same of the same peer once: one that is refused comes back every two seconds. */
@@ -263,8 +264,4 @@ export class TcpTransport implements Transport {
 function closePair({ control, bulk }: Record<Channel, Outgoing>, reason: string): void {
   control.close(reason);
   bulk.close(reason);
-}
-
-function misdirected(from: NodeId, to: NodeId, self: NodeId): string {
-  return `${self} answers where ${from} expects ${to}; correct the addresses in --cluster`;
 }

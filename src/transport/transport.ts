@@ -130,15 +130,37 @@ export type PeerMessage =
 /** `control` is never behind bulk: votes, heartbeats, read rounds (design 3, protocol I4). */
 export type Channel = 'control' | 'bulk';
 
+/**
+ * Why a node is not talked to, as it is told itself: `other` is what a version says that knows no codes (0.1.0), or one that knows
+ * more of them. Programs go by the code; the sentence is for operators, and may change.
+ */
+export const refusalCodes = [
+  'protocol',
+  'same-name',
+  'misdirected',
+  'other-cluster',
+  'recovered-without-you',
+  'format-level',
+  'stranger',
+  'disk-went-back',
+  'busy',
+  'other',
+] as const;
+
+export interface Refusal {
+  readonly code: (typeof refusalCodes)[number];
+  readonly sentence: string;
+}
+
 export interface TransportHandlers {
-  /** null admits the peer; a sentence refuses it, is sent to it and logged on both sides. */
-  admit(hello: Hello): string | null;
+  /** null admits the peer; a refusal is sent to it and logged on both sides. */
+  admit(hello: Hello): Refusal | null;
   /** A peer's control connection is up (again); or a node that is not to be reached has come by itself. */
   onUp(hello: Hello): void;
   onDown(node: NodeId): void;
   onMessage(from: Hello, message: PeerMessage): void;
   /** The peer refused us, in its words. */
-  onRefused(node: NodeId, sentence: string): void;
+  onRefused(node: NodeId, refusal: Refusal): void;
 }
 
 export interface Transport {

@@ -153,6 +153,7 @@ describe('GET /api/v1/traces/:traceId', () => {
     ['unknown', '/api/v1/traces/00000000000000000000000000000fff', 404, 'not-found'],
     ['a bad id', '/api/v1/traces/xyz', 400, 'bad-request'],
     ['an id of zeros', `/api/v1/traces/${'0'.repeat(32)}`, 400, 'bad-request'],
+    ['a lease (bug R4)', `/api/v1/traces/${traceId}?consistency=lease`, 400, 'bad-request'],
     ['a wrong consistency', `/api/v1/traces/${traceId}?consistency=maybe`, 400, 'bad-request'],
     ['no such route', '/api/v9', 404, 'no-such-path'],
   ])('%s', async (_, path, status, code) => {

@@ -2,9 +2,9 @@
  * Numbered bugs of other Rafts, reads and liveness (field notes 4.2, 4.4): what the core promises about each.
  * What the core cannot promise alone has to be held elsewhere:
  *
- *   R6   a pause between check and answer       read-gate test: no lease, the index is confirmed after the request came
- *   R8   requests and answers that are lost     read-gate test: asked again under a leader, refused at the deadline
- *   L12  every proposal ends exactly once       proposals test: committed, lost (proposed again), or unknown
+ *   bug R6   a pause between check and answer       read-gate test: no lease, the index is confirmed after the request came
+ *   bug R8   requests and answers that are lost     read-gate test: asked again under a leader, refused at the deadline
+ *   bug L12  every proposal ends exactly once       proposals test: committed, lost (proposed again), or unknown
  */
 import { describe, expect, test } from 'vitest';
 import {
@@ -39,7 +39,7 @@ const readsOf = (replica: Replica): readonly unknown[] => replica.takeOutcome().
 const peer = (replica: Replica, at: number) => replica.raft.progress?.get(replica.voters[at - 1] ?? replica.id);
 
 describe('reads', () => {
-  test('R1: no read before the first commit of the term, whoever echoes', () => {
+  test('bug R1: no read before the first commit of the term, whoever echoes', () => {
     const replica = replicaWith(diskOf({ terms: [1, 1], commit: 1 }));
     const term = makeLeader(replica);
     replica.read('r');
@@ -54,7 +54,7 @@ describe('reads', () => {
     expect(readsOf(replica)).toEqual([{ requestId: 'r', index: 3 }]);
   });
 
-  test('R2: an echo of an earlier round confirms no read that came after that round was sent', () => {
+  test('bug R2: an echo of an earlier round confirms no read that came after that round was sent', () => {
     const { replica, term } = settledLeader();
     replica.read('early');
     replica.read('late');
@@ -66,7 +66,7 @@ describe('reads', () => {
     expect(readsOf(replica)).toEqual([{ requestId: 'late', index: 1 }]);
   });
 
-  test('R2: the same request asked twice is confirmed by two rounds', () => {
+  test('bug R2: the same request asked twice is confirmed by two rounds', () => {
     const { replica, term } = settledLeader();
     replica.read('r');
     replica.read('r');
@@ -76,7 +76,7 @@ describe('reads', () => {
     expect(readsOf(replica)).toHaveLength(1);
   });
 
-  test('R2: a follower echoes the round of the message, and keeps no maximum from leader to leader (protocol D1)', () => {
+  test('bug R2: a follower echoes the round of the message, and keeps no maximum from leader to leader (protocol D1)', () => {
     const replica = replicaWith();
     replica.step(heartbeat({ from: '2', term: 1, round: 50, session: 4 }));
     replica.step(heartbeat({ from: '3', term: 2, round: 1, session: 7 }));
@@ -88,7 +88,7 @@ describe('reads', () => {
     ]);
   });
 
-  test('R2: an echo of an earlier term or session confirms nothing', () => {
+  test('bug R2: an echo of an earlier term or session confirms nothing', () => {
     const { replica, term } = settledLeader();
     replica.read('r');
     replica.step(echo({ term: term - 1, round: 9 }));
@@ -96,7 +96,7 @@ describe('reads', () => {
     expect(readsOf(replica)).toEqual([]);
   });
 
-  test('R3: nothing is answered before a majority echoed', () => {
+  test('bug R3: nothing is answered before a majority echoed', () => {
     const replica = replicaWith(diskOf({}), 5);
     const term = makeLeader(replica, ['2', '3']);
     persist(replica);
@@ -110,7 +110,7 @@ describe('reads', () => {
     expect(readsOf(replica)).toEqual([{ requestId: 'r', index: 1 }]);
   });
 
-  test('R6: a leader deposed during a pause confirms nothing of before; the index it gives was confirmed, not assumed', () => {
+  test('bug R6: a leader deposed during a pause confirms nothing of before; the index it gives was confirmed, not assumed', () => {
     const { replica, term } = settledLeader();
     replica.read('r');
     // The pause: another leader was elected meanwhile. Its message is handled before any tick (protocol G1).
@@ -122,7 +122,7 @@ describe('reads', () => {
   test.each([
     ['a newer term', (replica: Replica, term: number) => replica.step(heartbeat({ term: term + 1 }))],
     ['check-quorum', (replica: Replica) => Array.from({ length: 6 }).forEach(() => replica.tick())],
-  ])('R8: a leader that steps down by %s releases all who wait', (_, stepDown) => {
+  ])('bug R8: a leader that steps down by %s releases all who wait', (_, stepDown) => {
     const { replica, term } = settledLeader();
     replica.read('own');
     replica.step({ ...echo({ term, round: 0 }), type: 'read-index', requestId: 'theirs' });
@@ -135,7 +135,7 @@ describe('reads', () => {
     );
   });
 
-  test('R8: whoever cannot help says so, in every role and across terms', () => {
+  test('bug R8: whoever cannot help says so, in every role and across terms', () => {
     const replica = replicaWith(diskOf({ term: 5 }));
     replica.read('follower without leader');
     for (const term of [4, 5])
@@ -154,7 +154,7 @@ describe('reads', () => {
 });
 
 describe('liveness', () => {
-  test('L1: old terms are answered with the new one; the asker adopts it without giving a vote', () => {
+  test('bug L1: old terms are answered with the new one; the asker adopts it without giving a vote', () => {
     const high = replicaWith(diskOf({ term: 9 }));
     high.step(vote({ type: 'pre-vote', term: 3, last: [5, 3] }));
     high.step(append({ term: 3, after: [0, 0] }));
@@ -168,7 +168,7 @@ describe('liveness', () => {
     expect(low.raft).toMatchObject({ role: 'follower', term: 9, vote: null });
   });
 
-  test('L2: replies to an earlier campaign, late or repeated, start nothing', () => {
+  test('bug L2: replies to an earlier campaign, late or repeated, start nothing', () => {
     const replica = replicaWith();
     const term = makeLeader(replica);
     replica.step(preGranted({ from: '3', term: 0 }));
@@ -183,7 +183,7 @@ describe('liveness', () => {
     expect(candidate.raft).toMatchObject({ role: 'pre-candidate', term: 4 });
   });
 
-  test('L7: a full window that was lost is found out by heartbeats', () => {
+  test('bug L7: a full window that was lost is found out by heartbeats', () => {
     const { replica, term } = settledLeader({ window: { messagesMax: 2, bytesMax: 1024 } });
     for (const text of ['a', 'b', 'c']) replica.propose(text);
     expect(sentOf(replica, 'append').filter(({ to }) => to === '2')).toHaveLength(2);
@@ -197,14 +197,14 @@ describe('liveness', () => {
     ]);
   });
 
-  test('L7: the window is bounded in bytes, too', () => {
+  test('bug L7: the window is bounded in bytes, too', () => {
     const { replica } = settledLeader({ window: { messagesMax: 100, bytesMax: 10 } });
     for (const text of ['12345', '67890', 'next']) replica.propose(text);
     expect(sentOf(replica, 'append').filter(({ to }) => to === '2')).toHaveLength(2);
     expect(peer(replica, 2)).toMatchObject({ paused: true, inflightMessages: 2 });
   });
 
-  test('L8: a late refusal neither rewinds a good follower nor stops the leader', () => {
+  test('bug L8: a late refusal neither rewinds a good follower nor stops the leader', () => {
     const { replica, term } = settledLeader();
     replica.propose('a');
     replica.step(accepted({ term, match: 2 }));
@@ -215,7 +215,7 @@ describe('liveness', () => {
     expect(sentBy(replica)).toEqual([]);
   });
 
-  test('L8: a late refusal of another probe changes nothing', () => {
+  test('bug L8: a late refusal of another probe changes nothing', () => {
     const replica = replicaWith(diskOf({ terms: [1, 1, 1, 1] }));
     const term = makeLeader(replica);
     replica.step(refused({ term, at: 4, hint: [2, 1] }));
@@ -226,12 +226,12 @@ describe('liveness', () => {
     expect(sentBy(replica)).toEqual([]);
   });
 
-  test('L8: an acknowledgement of what was never sent stops the node', () => {
+  test('bug L8: an acknowledgement of what was never sent stops the node', () => {
     const { replica, term } = settledLeader();
     expect(() => replica.step(accepted({ term, match: 9 }))).toThrow('which was never sent');
   });
 
-  test('L12: a proposal is appended, refused for good or refused for now; nothing else', () => {
+  test('bug L12: a proposal is appended, refused for good or refused for now; nothing else', () => {
     const { replica, term } = settledLeader({ uncommittedBytesMax: 4 });
     expect(replica.propose('1234')).toBe('appended');
     expect(replica.propose('5')).toBe('busy');
@@ -243,12 +243,34 @@ describe('liveness', () => {
     expect(replica.entries).toHaveLength(3);
   });
 
-  test('L14: an idle follower hears of a commit in the same turn', () => {
+  test('bug L14: an idle follower hears of a commit in the same turn', () => {
     const { replica, term } = settledLeader();
     replica.propose('a');
     persist(replica);
     sentBy(replica);
     replica.step(accepted({ term, match: 2 }));
     expect(sentBy(replica)).toMatchObject([{ type: 'heartbeat', to: '2', commit: 2 }]);
+  });
+
+  test('bug L4: a follower whose disk stalled for long is brought up to date by the same leader', () => {
+    const { replica, term } = settledLeader({ window: { messagesMax: 2, bytesMax: 2 ** 24 } });
+    for (const payload of ['a', 'b', 'c', 'd', 'e']) replica.propose(payload);
+    persist(replica);
+    replica.step(accepted({ from: '3', term, match: 6 }));
+    // Its window is full, it hears heartbeats and writes nothing, for a minute.
+    for (let tick = 0; tick < 1_200; tick += 1) {
+      replica.tick();
+      for (const from of ['2', '3']) replica.step(echo({ from, term, round: 0 }));
+    }
+    expect(replica.raft).toMatchObject({ role: 'leader', commit: 6 });
+    sentBy(replica);
+    for (let rounds = 0; rounds < 5; rounds += 1) {
+      const match = Math.max(
+        3,
+        ...sentOf(replica, 'append').flatMap(({ to, entries }) => (to === '2' ? [entries.at(-1)?.index ?? 0] : [])),
+      );
+      replica.step(accepted({ from: '2', term, match }));
+    }
+    expect(peer(replica, 2)).toMatchObject({ state: 'replicate', match: 6 });
   });
 });

@@ -2,14 +2,14 @@
  * Numbered bugs of other Rafts, elections and persistence (field notes 4.1): what the core promises about each.
  * What the core cannot promise alone has to be held elsewhere:
  *
- *   E2   term, vote, promise in one write       hard-state test: crash at every write boundary
- *   E3   no vote leaves before its ballot       driver test: held messages; here the harness enforces it
- *   E7   entries never outlive their term       driver and recovery test: log batch, crash, hard state
- *   E8   batches complete in order              driver test: one batch of the log in flight
- *   E10  the ack of a single node               driver test: crash after the ack
- *   E14  entries cannot be read                 append-sender test: a failed read sends nothing
- *   E15  wiped disk under the same id           founding and handshake tests: a new incarnation
- *   E16  ack without fsync                      block-log test over a disk that loses unsynced writes; the simulator
+ *   bug E2   term, vote, promise in one write       hard-state test: crash at every write boundary
+ *   bug E3   no vote leaves before its ballot       driver test: held messages; here the harness enforces it
+ *   bug E7   entries never outlive their term       driver and recovery test: log batch, crash, hard state
+ *   bug E8   batches complete in order              driver test: one batch of the log in flight
+ *   bug E10  the ack of a single node               driver test: crash after the ack
+ *   bug E14  entries cannot be read                 append-sender test: a failed read sends nothing
+ *   bug E15  wiped disk under the same id           founding and handshake tests: a new incarnation
+ *   bug E16  ack without fsync                      block-log test over a disk that loses unsynced writes; the simulator
  */
 import { describe, expect, test } from 'vitest';
 import {
@@ -29,7 +29,7 @@ import {
 import { diskOf, logOfTerms } from './replica.ts';
 
 describe('elections and persistence', () => {
-  test('E1: entries of earlier terms on every disk are not committed by counting', () => {
+  test('bug E1: entries of earlier terms on every disk are not committed by counting', () => {
     const replica = replicaWith(diskOf({ terms: [1, 2, 2], term: 3 }));
     const term = makeLeader(replica);
     persist(replica);
@@ -39,14 +39,14 @@ describe('elections and persistence', () => {
     expect(replica.raft.commit).toBe(4);
   });
 
-  test('E2: term and vote are handed out together, once', () => {
+  test('bug E2: term and vote are handed out together, once', () => {
     const replica = replicaWith();
     replica.step(vote({ term: 4, last: [0, 0] }));
     replica.step(vote({ term: 4, last: [0, 0] }));
     expect(replica.takeOutcome().ballots).toEqual([{ term: 4, vote: '2' }]);
   });
 
-  test('E2: a vote that did not reach the disk before a crash was not heard by anybody, so another may follow', () => {
+  test('bug E2: a vote that did not reach the disk before a crash was not heard by anybody, so another may follow', () => {
     const replica = replicaWith();
     replica.step(vote({ from: '2', term: 4, last: [0, 0] }));
     const [held] = replica.takeOutcome().sent;
@@ -57,7 +57,7 @@ describe('elections and persistence', () => {
     expect(sentOf(replica, 'vote-reply')).toMatchObject([{ to: '3', granted: true }]);
   });
 
-  test('E3: requests and answers of a vote come with the ballot they depend on, never before it', () => {
+  test('bug E3: requests and answers of a vote come with the ballot they depend on, never before it', () => {
     const candidate = replicaWith();
     candidate.campaign();
     candidate.step(preGranted({ term: 0 }));
@@ -69,7 +69,7 @@ describe('elections and persistence', () => {
     expect(requests.map(({ ballot }) => candidate.holds(ballot))).toEqual([false, false]);
   });
 
-  test('E4: a candidate that steps down in its own term keeps its vote, also over a crash', () => {
+  test('bug E4: a candidate that steps down in its own term keeps its vote, also over a crash', () => {
     const replica = replicaWith();
     makeCandidate(replica);
     replica.step(heartbeat({ from: '2', term: 1 }));
@@ -81,7 +81,7 @@ describe('elections and persistence', () => {
     expect(sentOf(replica, 'vote-reply')).toMatchObject([{ granted: false }]);
   });
 
-  test('E5: a longer log of an older term wins neither pre-vote nor vote', () => {
+  test('bug E5: a longer log of an older term wins neither pre-vote nor vote', () => {
     const replica = replicaWith(diskOf({ terms: [1, 3], term: 3 }));
     replica.step(vote({ type: 'pre-vote', term: 3, last: [100, 2] }));
     replica.step(vote({ term: 4, last: [100, 2] }));
@@ -89,7 +89,7 @@ describe('elections and persistence', () => {
     expect(replica.raft.vote).toBeNull();
   });
 
-  test('E6: a leader that hears a newer term by heartbeat appends nothing more, under either term', () => {
+  test('bug E6: a leader that hears a newer term by heartbeat appends nothing more, under either term', () => {
     const replica = replicaWith();
     const term = makeLeader(replica);
     replica.step(heartbeat({ term: term + 1 }));
@@ -99,7 +99,7 @@ describe('elections and persistence', () => {
     expect(replica.takeOutcome()).toMatchObject({ writes: [], sent: [] });
   });
 
-  test('E6: two leaders in one term stop the node', () => {
+  test('bug E6: two leaders in one term stop the node', () => {
     const replica = replicaWith();
     const term = makeLeader(replica);
     expect(() => replica.step(append({ from: '3', term, after: [0, 0] }))).toThrow('two leaders in term 1');
@@ -108,14 +108,14 @@ describe('elections and persistence', () => {
     expect(() => follower.step(heartbeat({ from: '3', term: 1 }))).toThrow('two leaders in term 1');
   });
 
-  test('E7: a log newer than the ballot on disk raises the term, so no vote is given below its own entries', () => {
+  test('bug E7: a log newer than the ballot on disk raises the term, so no vote is given below its own entries', () => {
     const replica = replicaWith(diskOf({ terms: [1, 5], term: 3 }));
     expect(replica.raft).toMatchObject({ term: 5, vote: null });
     replica.step(vote({ term: 4, last: [9, 9] }));
     expect(sentOf(replica, 'vote-reply')).toMatchObject([{ granted: false, term: 5 }]);
   });
 
-  test('E8: a completion that comes late takes nothing back and adds nothing', () => {
+  test('bug E8: a completion that comes late takes nothing back and adds nothing', () => {
     const replica = replicaWith();
     const [first, second, third] = logOfTerms([1, 1, 1]).map((entry) => [entry]);
     replica.step(append({ term: 1, after: [0, 0], entries: first ?? [] }));
@@ -126,7 +126,7 @@ describe('elections and persistence', () => {
     expect(replica.raft.durable).toBe(3);
   });
 
-  test('E9: the completed write of an entry that was replaced meanwhile is not acknowledged', () => {
+  test('bug E9: the completed write of an entry that was replaced meanwhile is not acknowledged', () => {
     const replica = replicaWith(diskOf({ terms: [1], term: 1 }));
     replica.step(append({ from: '2', term: 2, after: [1, 1], entries: logOfTerms([1, 2, 2]).slice(1) }));
     replica.step(append({ from: '3', term: 3, after: [1, 1], entries: logOfTerms([1, 3, 3]).slice(1) }));
@@ -138,7 +138,7 @@ describe('elections and persistence', () => {
     expect(sentOf(replica, 'append-reply')).toMatchObject([{ to: '3', result: { match: 3 } }]);
   });
 
-  test('E10: a single voter commits only what its own disk holds', () => {
+  test('bug E10: a single voter commits only what its own disk holds', () => {
     const replica = replicaWith(diskOf({}), 1);
     replica.campaign();
     replica.propose('a');
@@ -151,7 +151,7 @@ describe('elections and persistence', () => {
     expect(replica.raft.commit).toBe(2);
   });
 
-  test('E12: an acknowledgement of another session, or another boot, moves no match', () => {
+  test('bug E12: an acknowledgement of another session, or another boot, moves no match', () => {
     const replica = replicaWith();
     const term = makeLeader(replica);
     persist(replica);
@@ -162,7 +162,7 @@ describe('elections and persistence', () => {
     expect(replica.raft.commit).toBe(0);
   });
 
-  test('E13: a reordered old append removes nothing', () => {
+  test('bug E13: a reordered old append removes nothing', () => {
     const entries = logOfTerms([1, 1, 1, 1]);
     const replica = replicaWith();
     replica.step(append({ term: 1, after: [0, 0], entries, commit: 4 }));
@@ -170,19 +170,19 @@ describe('elections and persistence', () => {
     expect(replica.raft).toMatchObject({ last: { index: 4 }, commit: 4 });
   });
 
-  test('E13: a leader that would replace a committed entry stops the node', () => {
+  test('bug E13: a leader that would replace a committed entry stops the node', () => {
     const replica = replicaWith(diskOf({ terms: [1, 1], commit: 2 }));
     const message = append({ term: 2, after: [1, 1], entries: logOfTerms([1, 2]).slice(1) });
     expect(() => replica.step(message)).toThrow('entry 2 is committed');
   });
 
-  test('E14: an append whose entries do not follow its previous index stops the node', () => {
+  test('bug E14: an append whose entries do not follow its previous index stops the node', () => {
     const replica = replicaWith(diskOf({ terms: [1, 1, 1] }));
     const message = append({ term: 2, after: [0, 0], entries: logOfTerms([1, 1, 1]).slice(1) });
     expect(() => replica.step(message)).toThrow('entries of an append must follow');
   });
 
-  test('E15: a commit index beyond the log, or beyond what the leader matched, moves nothing', () => {
+  test('bug E15: a commit index beyond the log, or beyond what the leader matched, moves nothing', () => {
     const replica = replicaWith(diskOf({ terms: [1, 1, 1], commit: 1 }));
     replica.step(heartbeat({ term: 2, commit: 9 }));
     expect(replica.raft.commit).toBe(1);
@@ -192,14 +192,14 @@ describe('elections and persistence', () => {
     expect(replica.raft.commit).toBe(2);
   });
 
-  test('E15: what one leader matched says nothing of the next', () => {
+  test('bug E15: what one leader matched says nothing of the next', () => {
     const replica = replicaWith(diskOf({ terms: [1, 1, 1], commit: 1 }));
     replica.step(append({ from: '2', term: 2, after: [3, 1] }));
     replica.step(heartbeat({ from: '3', term: 3, commit: 3 }));
     expect(replica.raft.commit).toBe(1);
   });
 
-  test('E15: a leader never tells a commit index beyond what the follower acknowledged', () => {
+  test('bug E15: a leader never tells a commit index beyond what the follower acknowledged', () => {
     const replica = replicaWith();
     const term = makeLeader(replica);
     persist(replica);
@@ -212,7 +212,7 @@ describe('elections and persistence', () => {
     ]);
   });
 
-  test('E15, protocol A2: a shortened log keeps its promise: no campaign, no vote for less, until it is whole again', () => {
+  test('bug E15, protocol A2: a shortened log keeps its promise: no campaign, no vote for less, until it is whole again', () => {
     const promise = logOfTerms([1, 1, 1]).at(-1);
     const replica = replicaWith(diskOf({ terms: [1], ...(promise && { promise }) }));
     expect(replica.raft.lostPromise).toMatchObject({ index: 3, term: 1 });
@@ -227,7 +227,7 @@ describe('elections and persistence', () => {
     expect(replica.raft.lostPromise).toBeNull();
   });
 
-  test('E16: an append is acknowledged when its entries are durable, as far as they are', () => {
+  test('bug E16: an append is acknowledged when its entries are durable, as far as they are', () => {
     const replica = replicaWith();
     const entries = logOfTerms([1, 1, 1]);
     replica.step(append({ term: 1, after: [0, 0], entries: entries.slice(0, 2) }));
@@ -239,7 +239,7 @@ describe('elections and persistence', () => {
     expect(sentOf(replica, 'append-reply').map(({ result }) => result)).toMatchObject([{ match: 2 }, { match: 3 }]);
   });
 
-  test('E16: a leader does not count its own disk before it is done', () => {
+  test('bug E16: a leader does not count its own disk before it is done', () => {
     const replica = replicaWith(diskOf({}), 5);
     const term = makeLeader(replica, ['2', '3']);
     replica.step(accepted({ from: '2', term, match: 1 }));
@@ -249,7 +249,7 @@ describe('elections and persistence', () => {
     expect(replica.raft.commit).toBe(1);
   });
 
-  test('E17: votes of strangers count nothing', () => {
+  test('bug E17: votes of strangers count nothing', () => {
     const replica = replicaWith();
     const term = makeCandidate(replica);
     for (const from of ['8', '9']) replica.step(granted({ from, term }));

@@ -7,8 +7,9 @@
  *   a candidate that won leads, and says so to all           figure 2, "upon election"
  *   a leader of the same term makes a candidate a follower   figure 2
  *   one leader in a term, whatever happens                   figure 3, paper-safety.test.ts
- *   a split vote goes on until the candidates time out       differs: who can no longer win follows at once, and waits
- *   rankings of candidates were tried and given up           how the paper came to be; nothing to check
+ *   a split vote goes on until the candidates time out       differs: who can no longer win follows at once, and waits; one
+ *                                                            of the candidates tries again sooner, split-votes.test.ts
+ *   rankings of candidates were tried and given up           nobody steps back for another here, split-votes.test.ts
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -289,16 +290,16 @@ describe('5.2 split votes', () => {
     expect(cluster.leaders).toEqual([]);
   });
 
-  test('then they time out and begin another election, of a higher term', () => {
-    // 1 waits 3 ticks, 2 waits 4, ...
+  test('then one of them begins another election, of a higher term', () => {
+    // 1 waits 3 ticks, 2 waits 4, ... but 4 is the one that tries again sooner.
     const cluster = new SmallCluster(disks(4), (number) => ({ randomBelow: () => number - 1 }));
     allAtOnce(cluster);
-    cluster.tick(2);
+    cluster.tick();
     cluster.settle();
     expect(cluster.replicas.map(({ raft }) => raft.term)).toEqual([1, 1, 1, 1]);
     cluster.tick();
     cluster.settle();
-    expect(cluster.leaders).toEqual([cluster.at(1)]);
+    expect(cluster.leaders).toEqual([cluster.at(4)]);
     expect(cluster.replicas.map(({ raft }) => raft.term)).toEqual([2, 2, 2, 2]);
   });
 
@@ -348,7 +349,10 @@ describe('5.2 split votes', () => {
     const campaigns: number[] = [];
     for (let tick = 1; tick <= 18; tick += 1) {
       replica.tick();
-      if (sentOf(replica, 'pre-vote').length > 0) campaigns.push(tick);
+      if (sentOf(replica, 'pre-vote').length === 0) continue;
+      campaigns.push(tick);
+      // Without an answer it would ask the same again.
+      for (const from of ['2', '3']) replica.step(preGranted({ from, term: 0, granted: false }));
     }
     expect(campaigns).toEqual([3, 3 + 6, 9 + 4, 13 + 5]);
   });

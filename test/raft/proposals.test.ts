@@ -43,7 +43,7 @@ test('waits for a leader, goes to it, and is committed when it is applied here',
   expect(outcomes).toEqual([['a', 'committed']]);
 });
 
-test('L12: a block that an entry of a later term overtook is lost for certain, and goes to the new leader by itself', async () => {
+test('bug L12: a block that an entry of a later term overtook is lost for certain, and goes to the new leader by itself', async () => {
   proposals.leaderChanged(t1);
   submit('a');
   proposals.leaderChanged(null);
@@ -92,7 +92,7 @@ test('is unknown at its deadline, and stays so', async () => {
   expect(proposals.size).toBe(0);
 });
 
-test('L12: when the node stops everything under way is unknown', async () => {
+test('bug L12: when the node stops everything under way is unknown', async () => {
   submit('a');
   submit('b');
   proposals.abandon();

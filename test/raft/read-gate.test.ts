@@ -59,7 +59,7 @@ test('who comes while a request is under way waits for the next one', async () =
   expect(seen).toEqual(['first at 5', 'second at 5']);
 });
 
-test('R2: a late answer to an earlier question serves nobody', async () => {
+test('bug R2: a late answer to an earlier question serves nobody', async () => {
   read('r');
   gate.retry();
   expect(asked).toEqual(['boot:1', 'boot:2']);
@@ -71,7 +71,7 @@ test('R2: a late answer to an earlier question serves nobody', async () => {
   expect(seen).toEqual(['r at 5']);
 });
 
-test('R8: an unanswered question is asked again, and given up at the deadline', async () => {
+test('bug R8: an unanswered question is asked again, and given up at the deadline', async () => {
   read('r');
   gate.answered('boot:1', null);
   await pass(160);
@@ -83,7 +83,7 @@ test('R8: an unanswered question is asked again, and given up at the deadline', 
   expect(asked.length - before).toBeLessThanOrEqual(1);
 });
 
-test('R6: after a pause of the process the deadline has passed, whatever is answered then', async () => {
+test('bug R6: after a pause of the process the deadline has passed, whatever is answered then', async () => {
   read('r');
   await pass(1_001);
   gate.answered(asked.at(-1) ?? '', asIndex(5));

@@ -62,6 +62,7 @@ export interface ReplicaOptions {
   readonly appendEntriesMax: number;
   readonly appendBytesMax: number;
   readonly uncommittedBytesMax: number;
+  readonly unsyncedBytesMax: number;
   readonly electionTicksMin: number;
   readonly electionTicksMax: number;
   readonly randomBelow: (bound: number) => number;
@@ -74,6 +75,7 @@ export const defaultOptions: ReplicaOptions = {
   appendEntriesMax: 8,
   appendBytesMax: 2 ** 20,
   uncommittedBytesMax: 2 ** 26,
+  unsyncedBytesMax: 2 ** 26,
   electionTicksMin: 3,
   electionTicksMax: 6,
   // After 3 ticks a leader is no longer heard, after 4 a follower campaigns: scripts use the tick between.

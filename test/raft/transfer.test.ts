@@ -53,7 +53,7 @@ describe('the leader', () => {
     expect(replica.raft.transferTarget).toBe('2');
   });
 
-  test('L10: brings the target up to date first, and tells it when its last entry is durable there', () => {
+  test('bug L10: brings the target up to date first, and tells it when its last entry is durable there', () => {
     const { replica, term } = settledLeader();
     replica.propose('a', 'b');
     sentBy(replica);
@@ -65,7 +65,7 @@ describe('the leader', () => {
     expect(sentOf(replica, 'timeout-now')).toMatchObject([{ to: '3', lastIndex: 3 }]);
   });
 
-  test('L10: takes no proposal meanwhile, and takes them again when it has given up', () => {
+  test('bug L10: takes no proposal meanwhile, and takes them again when it has given up', () => {
     const { replica } = settledLeader();
     replica.transfer(two);
     expect(replica.propose('a')).toBe('busy');
@@ -76,7 +76,7 @@ describe('the leader', () => {
     expect(replica.propose('a')).toBe('appended');
   });
 
-  test('L10: reads and their rounds do not keep one that failed alive', () => {
+  test('bug L10: reads and their rounds do not keep one that failed alive', () => {
     const { replica, term } = settledLeader();
     replica.transfer(two);
     for (let turn = 1; turn <= defaultOptions.electionTicksMin; turn += 1) {
@@ -98,7 +98,7 @@ describe('the leader', () => {
     expect(sentOf(replica, 'timeout-now')).toMatchObject([{ to: '2', lastIndex: 1 }]);
   });
 
-  test('L10, E12: a target that restarted has to show again that it holds everything', () => {
+  test('bugs L10 and E12: a target that restarted has to show again that it holds everything', () => {
     const { replica, term } = settledLeader();
     replica.transfer(two);
     replica.step(echo({ from: '2', term, round: 0, boot: 2 }));
@@ -118,7 +118,7 @@ describe('the leader', () => {
     expect(follower().transfer(three)).toBe('not-leader');
   });
 
-  test('L9: one that began in a term is not under way in the next', () => {
+  test('bug L9: one that began in a term is not under way in the next', () => {
     const { replica, term } = settledLeader();
     replica.transfer(three);
     replica.step(heartbeat({ from: '2', term: term + 1 }));
@@ -129,7 +129,7 @@ describe('the leader', () => {
     expect(replica.propose('a')).toBe('appended');
   });
 
-  test('makes room for the candidate it asked for, and leaves no read waiting (R5, R8)', () => {
+  test('makes room for the candidate it asked for, and leaves no read waiting (bugs R5 and R8)', () => {
     const { replica, term } = settledLeader();
     replica.transfer(two);
     replica.read('r');
@@ -142,7 +142,7 @@ describe('the leader', () => {
     expect(sent.map(({ message }) => message)).toMatchObject([{ type: 'vote-reply', to: '2', granted: true }]);
   });
 
-  test('R5: a read while it is under way is confirmed by a round, as ever', () => {
+  test('bug R5: a read while it is under way is confirmed by a round, as ever', () => {
     const { replica, term } = settledLeader();
     replica.transfer(two);
     replica.read('r');
@@ -176,14 +176,14 @@ describe('the target', () => {
   test.each([
     ['has not heard of the entry', 3],
     ['has gone on since: the message is late', 1],
-  ])('L10: does nothing when it %s', (_, last) => {
+  ])('bug L10: does nothing when it %s', (_, last) => {
     const replica = follower();
     replica.step(timeoutNow({ from: '2', term: 1, last }));
     expect(replica.raft).toMatchObject({ role: 'follower', term: 1, leader: '2' });
     expect(sentBy(replica)).toEqual([]);
   });
 
-  test('L10: does nothing while its disk lacks the entry', () => {
+  test('bug L10: does nothing while its disk lacks the entry', () => {
     const replica = follower(1);
     replica.step(append({ from: '2', term: 1, after: [1, 1], entries: logOfTerms([1, 1]).slice(1) }));
     replica.step(timeoutNow({ from: '2', term: 1, last: 2 }));
@@ -233,13 +233,13 @@ describe('a voter that hears a leader', () => {
     expect(sentBy(replica)).toMatchObject([{ type: 'vote-reply', to: '3', term: 2, granted: true }]);
   });
 
-  test('judges it by its log, as ever (E5)', () => {
+  test('judges it by its log, as ever (bug E5)', () => {
     const replica = follower();
     replica.step(vote({ from: '3', term: 2, last: [1, 1], transfer: true }));
     expect(sentBy(replica)).toMatchObject([{ type: 'vote-reply', term: 2, granted: false }]);
   });
 
-  test('votes once a term, as ever (E4)', () => {
+  test('votes once a term, as ever (bug E4)', () => {
     const replica = follower();
     replica.step(vote({ from: '3', term: 2, last: [2, 1], transfer: true }));
     replica.step(vote({ from: '2', term: 2, last: [2, 1], transfer: true }));

@@ -10,7 +10,14 @@ import { decodeMessage, encodeMessage, payloadBytesOf } from '../../src/transpor
 import { FrameError, FrameReader } from '../../src/transport/frame.ts';
 import { formatRefusalOf } from '../../src/transport/handshake.ts';
 import { levelOfMessage } from '../../src/transport/message-level.ts';
-import type { Channel, Hello, PeerMessage, Transport, TransportHandlers } from '../../src/transport/transport.ts';
+import type {
+  Channel,
+  Hello,
+  PeerMessage,
+  Refusal,
+  Transport,
+  TransportHandlers,
+} from '../../src/transport/transport.ts';
 import { type Cut, type NetworkFaults, noFaults, type SimLinks } from './links.ts';
 import type { SimProcess } from './platform/process.ts';
 import type { SimRandom } from './platform/random.ts';
@@ -101,10 +108,12 @@ export class MessageLinks implements SimLinks {
     }
     left.silentSince?.delete(right.hello.node);
     if (connected || blocked || !left.running || !right.running) return;
-    const refusal = left.refusal(right.hello) ?? right.refusal(left.hello);
+    const ofRight = left.refusal(right.hello);
+    const ofLeft = right.refusal(left.hello);
+    const refusal = ofRight ?? ofLeft;
     if (refusal !== null) {
-      left.refused(right.hello.node, refusal);
-      right.refused(left.hello.node, refusal);
+      left.refused(right.hello.node, ofLeft ?? refusal);
+      right.refused(left.hello.node, ofRight ?? refusal);
       return;
     }
     this.#note(`up ${left.hello.node} ${right.hello.node}`);
@@ -193,14 +202,14 @@ export class MessageTransport implements Transport {
     return this.#peers.get(other.hello.node) === other;
   }
 
-  refusal(hello: Hello): string | null {
+  refusal(hello: Hello): Refusal | null {
     const format = formatRefusalOf(this.hello, hello) ?? formatRefusalOf(hello, this.hello);
     if (format !== null) return format;
     return this.#handlers?.admit(hello) ?? null;
   }
 
-  refused(node: NodeId, sentence: string): void {
-    this.#host.whenRunning(() => this.#handlers?.onRefused(node, sentence));
+  refused(node: NodeId, refusal: Refusal): void {
+    this.#host.whenRunning(() => this.#handlers?.onRefused(node, refusal));
   }
 
   up(other: MessageTransport): void {

@@ -5,7 +5,7 @@ export interface PlantedBug extends Plant {
   /** For `make sim PLANT=id`. */
   readonly id: string;
   readonly name: string;
-  /** The number of the bug in the field's lists, the rule of the protocol, or our own track record. */
+  /** The number of the bug in docs/bugs.md, the rule of the protocol, or our own track record. */
   readonly from: string;
   /** The invariants that may notice it, by letter and number as in docs/spec.md. */
   readonly caughtBy: readonly string[];
@@ -21,7 +21,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'ack-before-sync',
     name: 'a follower acknowledges before its sync',
-    from: 'E16',
+    from: 'bug E16',
     file: core,
     find: 'const match = asIndex(Math.min(this.#matched, this.#log.durable));',
     replace: 'const match = this.#matched;',
@@ -31,7 +31,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'vote-not-persisted',
     name: 'the vote is not persisted',
-    from: 'E2, E3',
+    from: 'bugs E2 and E3',
     file: replica,
     find: 'vote: this.#core.vote,',
     replace: 'vote: null,',
@@ -41,7 +41,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'vote-before-ballot',
     name: 'messages do not wait for their ballot to be durable',
-    from: 'E3',
+    from: 'bug E3',
     file: replica,
     find: 'this.#held.findIndex(({ ballot }) => ballot > this.#ballotDurable)',
     replace: '-1',
@@ -51,7 +51,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'older-term-counted',
     name: 'an entry of an older term is committed by counting',
-    from: 'E1',
+    from: 'bug E1',
     file: leader,
     find: 'if (reached <= log.commit || log.termAt(reached) !== term) return;',
     replace: 'if (reached <= log.commit) return;',
@@ -61,7 +61,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'leader-counts-unsynced',
     name: 'the leader counts its own entry before its sync',
-    from: 'E10',
+    from: 'bug E10',
     file: leader,
     find: 'voter === self ? log.durable :',
     replace: 'voter === self ? log.last.index :',
@@ -71,7 +71,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'read-without-round',
     name: 'a read does not wait for a round',
-    from: 'R3',
+    from: 'bug R3',
     file: leader,
     find: 'if (!this.#reads.add(requestId, from, committedInTerm ? log.commit : null))',
     replace: 'if (committedInTerm) this.#context.answer({ requestId, from }, log.commit); else',
@@ -81,7 +81,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'round-kept-by-peer',
     name: 'the peer keeps the maximum of the read rounds',
-    from: 'R2, protocol D1',
+    from: 'bug R2, protocol D1',
     file: core,
     find: 'round: message.round,',
     replace: 'round: (this.roundMax = Math.max(this.roundMax ?? 0, message.round)),',
@@ -121,7 +121,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'truncate-without-conflict',
     name: 'an append truncates without a conflict',
-    from: 'E13',
+    from: 'bug E13',
     file: 'src/raft/core/log.ts',
     find: 'const firstNew = entries.findIndex((entry) => this.termAt(entry.index) !== entry.term);',
     replace: 'const firstNew = entries.length > 0 ? 0 : -1;',
@@ -171,7 +171,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'transfer-not-caught-up',
     name: 'a leader hands over before its successor has caught up',
-    from: 'L10, protocol G2',
+    from: 'bug L10, protocol G2',
     file: leader,
     find: 'if (this.#progress.get(target)?.match !== lastIndex) return;',
     replace: '',
@@ -191,7 +191,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'transfer-takes-proposals',
     name: 'a leader goes on taking proposals while it hands over',
-    from: 'L10',
+    from: 'bug L10',
     file: core,
     find: "if (this.transferTarget !== null) return 'busy';",
     replace: '',
@@ -201,7 +201,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'transfer-never-given-up',
     name: 'a leader whose hand-over failed takes no proposals any more',
-    from: 'L10',
+    from: 'bug L10',
     file: leader,
     find: 'if (this.#transfer.ticksLeft <= 0) this.#transfer = null;\n    else this.#handOver();',
     replace: 'this.#handOver();',
@@ -211,17 +211,17 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'vote-forgotten',
     name: 'a vote is forgotten when its voter steps down in the same term',
-    from: 'E4',
+    from: 'bug E4',
     file: core,
     find: 'if (term > this.#term) this.#setBallot(term, null);',
     replace: 'if (term > this.#term) this.#setBallot(term, null);\n    else this.#vote = null;',
     caughtBy: ['A1', 'S2', 'P1', 'P5'],
-    seeds: 30,
+    seeds: 120,
   },
   {
     id: 'no-election-restriction',
     name: 'a vote goes to any log',
-    from: 'E5',
+    from: 'bug E5',
     file: 'src/raft/core/log.ts',
     find: 'return candidate.term > tail.term || (candidate.term === tail.term && candidate.index >= tail.index);',
     replace: 'return true;',
@@ -231,11 +231,11 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'read-before-first-commit',
     name: 'a read is confirmed before the first commit of the term',
-    from: 'R1',
+    from: 'bug R1',
     file: leader,
     find: 'committedInTerm ? log.commit : null',
     replace: 'log.commit',
-    caughtBy: ['C1'],
+    caughtBy: ['C1', 'R5'],
     seeds: 60,
   },
   {
@@ -245,13 +245,23 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'src/raft/read-gate.ts',
     find: 'this.#waiting[0].index <= applied',
     replace: 'this.#waiting[0].index <= Infinity',
-    caughtBy: ['C1'],
+    caughtBy: ['C1', 'R5'],
     seeds: 20,
+  },
+  {
+    id: 'ready-before-caught-up',
+    name: 'a node is ready as soon as it has a leader',
+    from: 'bug D8',
+    file: 'src/traces/trace-store.ts',
+    find: 'this.#reaches(leader) && replica.caughtUp;',
+    replace: 'this.#reaches(leader);',
+    caughtBy: ['R5'],
+    seeds: 10,
   },
   {
     id: 'commit-beyond-match',
     name: 'a follower takes the commit index for its own log beyond what was matched',
-    from: 'E15',
+    from: 'bug E15',
     file: core,
     find: 'const index = Math.min(commit, this.#matched);',
     replace: 'const index = Math.min(commit, this.#log.last.index);',
@@ -261,7 +271,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'lost-voter-returns',
     name: 'a lost hard state comes back as the voter that it was',
-    from: 'E15, protocol A3, B2',
+    from: 'bug E15, protocol A3, B2',
     file: 'src/traces/data-directory.ts',
     find: "      incarnation: Buffer.from(random.bytes(16)).toString('hex'),",
     replace:
@@ -272,7 +282,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'wiped-voter-returns',
     name: 'a wiped disk comes back as the voter that it was',
-    from: 'E15, protocol B2',
+    from: 'bug E15, protocol B2',
     file: 'src/traces/data-directory.ts',
     find: "      incarnation: Buffer.from(random.bytes(16)).toString('hex'),",
     replace: "      incarnation: node.padEnd(32, '0'),",
@@ -332,7 +342,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'deadline-acks',
     name: 'a write that met its deadline is acknowledged',
-    from: 'D7',
+    from: 'bug D7',
     file: 'src/traces/ingest.ts',
     find: "waiting.answer('unknown');",
     replace: "waiting.answer('committed');",
@@ -355,8 +365,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: 'an index is believed without a look at the log',
     from: 'protocol F1',
     file: 'src/traces/trace-indexer.ts',
-    find: 'return position?.hash === flushed.hash;',
-    replace: 'return true || position?.hash === flushed.hash;',
+    find: "return position?.hash === flushed.hash ? null : 'it was made from another log';",
+    replace: 'return null;',
     caughtBy: ['S1', 'A1', 'C1', 'S3'],
     seeds: 30,
   },
@@ -374,7 +384,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'configuration-not-rolled-back',
     name: 'a truncated configuration stays in force',
-    from: 'M1, protocol G4',
+    from: 'bug M1, protocol G4',
     file: 'src/raft/core/log.ts',
     find: 'while (this.#configurations.length > 1 && this.configuration.index >= from) this.#configurations.pop();',
     replace: '',
@@ -384,7 +394,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'one-half-decides',
     name: 'a joint configuration decides by one of its majorities',
-    from: 'M2, protocol G4',
+    from: 'bug M2, protocol G4',
     file: 'src/raft/core/quorum.ts',
     find: 'return Math.min(...halves.map((voters)',
     replace: 'return Math.max(...halves.map((voters)',
@@ -404,7 +414,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     id: 'failed-log-write-ignored',
     name: 'a failed write of the log is passed over',
-    from: 'D4, protocol A5',
+    from: 'bug D4, protocol A5',
     file: replica,
     find: 'this.#flushing ??= this.#flush()\n        .catch(this.#fatal)',
     replace: 'this.#flushing ??= this.#flush()\n        .catch(() => undefined)',
@@ -442,6 +452,26 @@ export const plantedBugs: readonly PlantedBug[] = [
     seeds: 40,
   },
   {
+    id: 'level-raised-by-those-present',
+    name: 'the format level is raised although a member is not there to say what it reads',
+    from: 'protocol B4',
+    file: 'src/traces/format-upgrade.ts',
+    find: 'member?.formats.newest ?? 0',
+    replace: 'member?.formats.newest ?? level + 1',
+    caughtBy: ['U1', 'U4'],
+    seeds: 60,
+  },
+  {
+    id: 'level-not-marked',
+    name: 'entries of a newer level are written before the hard state says so',
+    from: 'protocol B4',
+    file: replica,
+    find: 'if (!this.#isFormatMarked) {',
+    replace: 'if (Number.isNaN(this.#formatLevelSeen)) {',
+    caughtBy: ['U3'],
+    seeds: 60,
+  },
+  {
     id: 'time-goes-back',
     name: 'a leader writes the time of its own clock into entries, wherever that jumps',
     from: 'protocol E3',
@@ -450,5 +480,75 @@ export const plantedBugs: readonly PlantedBug[] = [
     replace: 'this.#lastEntryTimeMs = this.#options.nowMs();',
     caughtBy: ['S9'],
     seeds: 10,
+  },
+  {
+    id: 'base-of-now',
+    name: 'a base has the members of now, not those of its position',
+    from: 'M8, protocol E1',
+    file: 'src/traces/base-at.ts',
+    find: '  const inForce = await configurationAt(index, options);',
+    replace: '  const inForce = options.configuration;',
+    caughtBy: ['B4'],
+    seeds: 40,
+  },
+  {
+    id: 'jumped-clock-expires',
+    name: 'age is judged by the clock of the leader alone',
+    from: 'protocol E3',
+    file: 'src/traces/clock-guard.ts',
+    find: 'const judgedMs = isSure ? Math.min(now.wallMs, bounds.lower) : null;',
+    replace: 'const judgedMs = now.wallMs;',
+    caughtBy: ['B3'],
+    seeds: 60,
+  },
+  {
+    id: 'repair-below-base',
+    name: 'a repair is written below the base',
+    from: 'protocol E1',
+    file: 'src/store/block-log.ts',
+    find: 'const isTrimmed = (): boolean => index <= this.#assertFounded().position.index;',
+    replace: 'const isTrimmed = (): boolean => false;',
+    caughtBy: ['B1', 'X7', 'A1'],
+    seeds: 160,
+  },
+  {
+    id: 'expired-unfiltered',
+    name: 'a lookup shows what has expired',
+    from: 'protocol D3',
+    file: 'src/traces/lookup.ts',
+    find: '  const blocks = wanted.filter((block) => block > base);',
+    replace: '  const blocks = wanted;',
+    caughtBy: ['C1', 'A2', 'L1'],
+    seeds: 20,
+  },
+  {
+    id: 'snapshot-below-commit',
+    name: 'an installed base is acknowledged before it is durable',
+    from: 'E16, protocol E1',
+    file: 'src/raft/core/log.ts',
+    find: '    this.#durable = asIndex(0);\n    this.#truncations.push({ sequence: this.#sequence + 1, from: asIndex(1) });',
+    replace: '    this.#durable = position.index;',
+    caughtBy: ['P2', 'S5'],
+    seeds: 60,
+  },
+  {
+    id: 'expired-waited-for',
+    name: 'a damaged entry that has expired at the others is waited for',
+    from: 'track record',
+    file: 'src/traces/trace-store.ts',
+    find: '    if (entry === null && base !== null && wanted.index <= base.position.index)',
+    replace: '    if (entry === null && base !== null && wanted.index < 0)',
+    caughtBy: ['L1'],
+    seeds: 120,
+  },
+  {
+    id: 'index-kept-over-base',
+    name: 'an index is kept where a base was installed past it',
+    from: 'protocol D6',
+    file: 'src/traces/trace-indexer.ts',
+    find: '    if (this.#rebuilding !== null || this.#stopped) return;\n    this.#options.logger.info({ base: base.index }',
+    replace: '    if (base.index > 0) return;\n    this.#options.logger.info({ base: base.index }',
+    caughtBy: ['A1', 'L1'],
+    seeds: 60,
   },
 ];

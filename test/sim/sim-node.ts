@@ -2,6 +2,7 @@
 import { errorOf } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { silentLogger, type Logger } from '../../src/logger.ts';
+import { type FormatRange, formatRange } from '../../src/raft/core/format-level.ts';
 import { asNodeId, type Entry, type NodeId } from '../../src/raft/core/types.ts';
 import { TraceStore } from '../../src/traces/trace-store.ts';
 import { DiskView, type EntryOnDisk } from './disk-view.ts';
@@ -71,6 +72,8 @@ export class SimNode {
   readonly disk: SimDiskState;
   readonly view: DiskView;
   readonly skew = new ClockSkew();
+  /** What the binary on this machine reads; another one counts from the next start on. */
+  formats: FormatRange = formatRange;
   readonly #options: SimNodeOptions;
   #boot: Boot | null = null;
   #boots = 0;
@@ -133,6 +136,7 @@ export class SimNode {
       logger: logger ?? silentLogger,
       ...small,
       retention,
+      formats: this.formats,
       limits: { ...limits, lookupBlocksMax },
       committed: (entry) => {
         if (!process.alive) return;

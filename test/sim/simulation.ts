@@ -5,11 +5,13 @@
  */
 import { limits } from '../../src/limits.ts';
 import type { Logger } from '../../src/logger.ts';
+import { formatRange } from '../../src/raft/core/format-level.ts';
 import { asIndex, asNodeId, type NodeId, nodeIdOf, replicaIdOf } from '../../src/raft/core/types.ts';
 import type { PeerMessage } from '../../src/transport/transport.ts';
 import { checkHistory, HistoryRecorder } from '../support/history.ts';
 import { Configurations } from './configurations.ts';
 import { FaultAtlas } from './fault-atlas.ts';
+import { checkReceived, checkWritten, oldFormats } from './format-levels.ts';
 import { Journal, type TimedEvent } from './journal.ts';
 import type { SimLinks } from './links.ts';
 import { MessageLinks } from './message-links.ts';
@@ -78,6 +80,7 @@ export const coverageMarks = [
   'clock jump',
   'TCP transport',
   'majority alone',
+  'format upgrade',
 ] as const;
 export type CoverageMark = (typeof coverageMarks)[number];
 
@@ -121,6 +124,9 @@ const stepsMax = 1_000_000;
 const reliefGapMsMin = 0.9 * limits.reliefEveryMs;
 /** Of seeds; the others run over messages, which is quicker and harsher. */
 const tcpShare = 0.15;
+/** Of seeds: the cluster begins with binaries of before, which are replaced one after the other before the faults come. */
+const upgradeShare = 0.15;
+const raisedWithinMs = 10_000;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
   return new Simulation(options).run();
@@ -149,6 +155,8 @@ class Simulation {
   readonly #counters = new Map<string, Map<NodeId, number>>();
   /** When each boot last handed over for the sake of its disk. */
   readonly #reliefs = new Map<string, number>();
+  /** While the binaries of the founders are replaced. */
+  #upgrading = false;
   #failure: Error | null = null;
 
   constructor(options: SimulationOptions) {
@@ -164,6 +172,8 @@ class Simulation {
     const links = this.#newLinks(ids);
     this.#retention = drawRetention(this.#random.fork('retention'));
     for (const id of ids) this.#nodes.push(this.#newNode(id, members.includes(id) ? members : [], links));
+    this.#upgrading = this.#random.fork('upgrade').chance(upgradeShare);
+    if (this.#upgrading) for (const node of this.#nodes.slice(0, size)) node.formats = oldFormats;
     this.#configurations = new Configurations(members);
     this.#atlas = new FaultAtlas(this.#nodes, this.#configurations);
     this.#witness = new Witness({
@@ -249,11 +259,13 @@ class Simulation {
         leaving: (from, _to, message) => this.#guard(() => this.#witness.message(from, message)),
         delivered: (from, to, message, sentMs) => {
           this.#heard(from, to, message);
+          if (this.#upgrading) this.#guard(() => checkReceived(this.#node(to), message));
           this.#journal.add({ kind: 'message', from, to, name: nameOf(message), sentMs });
         },
         written: (entry) => {
           this.#configurations.written(entry);
           this.#guard(() => this.#witness.written(entry));
+          if (this.#upgrading) this.#guard(() => checkWritten(this.#node(id), entry, this.#members));
         },
         committed: (node, boot, entry) => this.#guard(() => this.#witness.applied(node, boot, entry)),
         failed: (node, error) => this.#stopped(node, error),
@@ -274,6 +286,7 @@ class Simulation {
         this.#nodes.some(({ store }) => store?.replicaStatus?.leader != null),
       );
       this.#workload.start();
+      if (this.#upgrading) await this.#upgrade();
       this.#nemesis.start();
       await this.#advance(this.#options.faultMs ?? defaultFaultMs);
       this.#workload.stop();
@@ -293,6 +306,30 @@ class Simulation {
       throw this.#explain(error);
     }
     return this.#report();
+  }
+
+  /** One founder after the other gets the new binary, under load, while others come and go with what they have. */
+  async #upgrade(): Promise<void> {
+    const random = this.#random.fork('upgrades');
+    const founders = this.#members;
+    for (const node of random.shuffle(founders)) {
+      await this.#advance(random.below(1_500));
+      const other = random.pick(founders);
+      const crashes = other !== node && random.chance(0.5);
+      if (crashes) other.crash(random.chance(0.5) ? 'power' : 'process');
+      await this.#scheduler.complete(node.stop());
+      await this.#advance(random.below(500));
+      node.formats = formatRange;
+      for (const one of crashes ? random.shuffle([node, other]) : [node]) {
+        one.start();
+        await this.#advance(random.below(500));
+      }
+    }
+    await this.#until(raisedWithinMs, 'the format level is raised', () =>
+      founders.every(({ store }) => store?.replicaStatus?.formatLevel === formatRange.newest),
+    );
+    this.#upgrading = false;
+    this.#marks.add('format upgrade');
   }
 
   #report(): SimulationReport {
@@ -439,6 +476,7 @@ class Simulation {
     if (this.#atlas.goneReplicas.has(replica))
       throw new Violation(`I3: ${id} lost all that it had promised, and takes part again as ${replica}`);
     this.#witness.status(id, boot.name, status, boot.process);
+    this.#witness.ready(id, boot.name, status, boot.store?.ready === true);
     if (status.lostPromise !== null) this.#marks.add('recovering voter');
     else if (status.applied >= this.#witness.highestCommitted)
       this.#atlas.caughtUp(node, this.#witness.highestCommitted);
@@ -521,10 +559,10 @@ class Simulation {
 
 /** Of most seeds something expires: by age in some seconds, or by bytes after some dozens of exports. */
 function drawRetention(random: SimRandom): Retained {
-  const by = random.below(5);
+  const by = random.pick(['nothing', 'age', 'age', 'both', 'bytes', 'bytes']);
   return {
-    ageMs: by === 1 || by === 2 ? random.between(5_000, 20_000) : null,
-    bytes: by === 2 || by === 3 || by === 4 ? random.between(8_000, 60_000) : null,
+    ageMs: by === 'age' || by === 'both' ? random.between(5_000, 20_000) : null,
+    bytes: by === 'bytes' || by === 'both' ? random.between(8_000, 60_000) : null,
   };
 }
 

@@ -74,6 +74,8 @@ export class Witness {
   readonly #leaderCommits = new Map<string, LogIndex>();
   /** Highest read round sent, by leader, term and receiver. */
   readonly #rounds = new Map<string, number>();
+  /** Whom each boot follows, and how far all was committed when it met that leader. */
+  readonly #met = new Map<string, { readonly whom: string; readonly committed: number }>();
   #highest = 0;
 
   constructor(options: {
@@ -414,6 +416,18 @@ export class Witness {
     );
   }
 
+  /** Whoever calls itself ready has applied what was committed when it met its leader, or became that itself (bug D8). */
+  ready(id: NodeId, boot: string, { leader, term, applied }: ReplicaStatus, isReady: boolean): void {
+    const whom = `${leader} in term ${term}`;
+    const before = this.#met.get(boot);
+    const met = before?.whom === whom ? before : { whom, committed: this.#highest };
+    this.#met.set(boot, met);
+    demand(
+      !isReady || applied >= met.committed,
+      `R5: ${id} is ready with ${applied} applied, but ${met.committed} was committed when it met ${whom}`,
+    );
+  }
+
   /** A recovering replica keeps its promise until it holds that much again (protocol A2). */
   #promise(id: NodeId, { lostPromise }: ReplicaStatus): void {
     if (lostPromise === null) return;
@@ -494,6 +508,6 @@ export class Witness {
   }
 }
 
-function demand(holds: boolean, sentence: string): void {
+export function demand(holds: boolean, sentence: string): void {
   if (!holds) throw new Violation(sentence);
 }

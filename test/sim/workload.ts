@@ -246,7 +246,7 @@ export class SimWorkload {
     const gone = base === 0 ? [] : this.#options.expired(this.#spanIds.get(trace) ?? [], base);
     if (expired) this.counts.expiredReads += 1;
     if (expired && gone.length === 0)
-      this.#options.broken(`R5: ${target.id} says that part of ${trace} has expired, but none of it has`);
+      this.#options.broken(`R6: ${target.id} says that part of ${trace} has expired, but none of it has`);
     return [...shown, ...gone.filter((spanId) => !shown.includes(spanId))];
   }
 

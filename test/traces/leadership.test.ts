@@ -3,8 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { QuorateError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { asNodeId, type NodeId } from '../../src/raft/core/types.ts';
-import { exportOf } from '../store/exports.ts';
-import { type ClusterNode, settledStage, type Stage } from './store-cluster.ts';
+import { type ClusterNode, settledStage, smallExport, type Stage } from './store-cluster.ts';
 
 /** They have told one another that they are ready. */
 const settledCluster = (): Promise<Stage> => settledStage(500);
@@ -22,9 +21,6 @@ async function asking(node: ClusterNode, to: NodeId | null): Promise<string> {
 
 const ask = ({ cluster }: Stage, node: ClusterNode, to: NodeId | null): Promise<string> =>
   cluster.scheduler.complete(asking(node, to));
-
-const smallExport = (trace: number): Uint8Array =>
-  exportOf([{ trace, resource: 'r', scope: 's', text: `span of ${trace}`, startNs: 1, endNs: 2 }]);
 
 const termOf = (node: ClusterNode): number => node.store?.replicaStatus?.term ?? 0;
 

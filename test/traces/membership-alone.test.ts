@@ -72,9 +72,10 @@ test('an empty node talks to a member that it was not told of, and to nobody els
     members: () => new Map([asNodeId('n1'), asNodeId('n2')].map((node) => [node, `${node}:1`])),
   });
   expect(peers.admit(helloOf('n5'), null)).toBeNull();
-  expect(peers.admit(helloOf('n5', { clusterId: null, founded: false }), null)).toBe(
-    "n5 is not in this node's --cluster",
-  );
+  expect(peers.admit(helloOf('n5', { clusterId: null, founded: false }), null)).toEqual({
+    code: 'stranger',
+    sentence: "n5 is not in this node's --cluster",
+  });
 });
 
 test('a member lets so many wait at its door, and no more', () => {
@@ -90,5 +91,6 @@ test('a member lets so many wait at its door, and no more', () => {
     if (answer === null) peers.up(hello);
     return answer;
   });
-  expect(answers).toEqual([...Array.from({ length: 8 }, () => null), '8 nodes wait to be admitted already']);
+  const crowd = { code: 'busy', sentence: '8 nodes wait to be admitted already' };
+  expect(answers).toEqual([...Array.from({ length: 8 }, () => null), crowd]);
 });

@@ -19,6 +19,10 @@ export const scrubRestMs = 20_000;
 
 const members = ['n1', 'n2', 'n3'].map(asNodeId);
 
+/** One span of a trace. */
+export const smallExport = (trace: number): Uint8Array =>
+  exportOf([{ trace, resource: 'r', scope: 's', text: `span of ${trace}`, startNs: 1, endNs: 2 }]);
+
 export class ClusterNode {
   readonly id: NodeId;
   readonly disk: SimDiskState;
@@ -81,6 +85,11 @@ export class ClusterNode {
   crash(): void {
     this.#platform?.disk.crash('process');
     this.store = null;
+  }
+
+  /** It sees nothing and does nothing for so long; what comes meanwhile waits (SIGSTOP, or a loop that is stuck). */
+  pauseFor(durationMs: number): void {
+    this.#platform?.process.pauseFor(durationMs);
   }
 
   /** It closes all it has open, and its process ends. */
@@ -170,8 +179,7 @@ export class StoreCluster {
   async write(node: ClusterNode, traces: readonly number[]): Promise<Map<number, number>> {
     const entryOf = new Map<number, number>();
     for (const trace of traces) {
-      const request = exportOf([{ trace, resource: 'r', scope: 's', text: `span of ${trace}`, startNs: 1, endNs: 2 }]);
-      await this.scheduler.complete(node.opened.write(request));
+      await this.scheduler.complete(node.opened.write(smallExport(trace)));
       entryOf.set(trace, node.opened.replicaStatus?.applied ?? 0);
     }
     return entryOf;

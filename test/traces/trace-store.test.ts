@@ -120,7 +120,7 @@ describe('who is admitted', () => {
     const handlers = await founded();
     handlers.onUp(hello('b1', 5));
     handlers.onMessage(hello('b1', 5), report(9));
-    expect(handlers.admit(hello('b2', 8))).toContain('went back in time');
+    expect(handlers.admit(hello('b2', 8))).toMatchObject({ code: 'disk-went-back' });
     expect(handlers.admit(hello('b2', 9))).toBeNull();
   });
 
@@ -145,7 +145,7 @@ describe('who is admitted', () => {
     handlers.onMessage(hello('b1', 5), report(9));
     expect(handlers.admit(hello('b1', 8))).toBeNull();
     handlers.onUp(hello('b1', 8));
-    expect(handlers.admit(hello('b2', 8))).toContain('went back in time');
+    expect(handlers.admit(hello('b2', 8))).toMatchObject({ code: 'disk-went-back' });
   });
 });
 
@@ -176,6 +176,41 @@ describe('an index that has to be made again on a full disk', () => {
     expect(store.ready).toBe(true);
     expect((await node.machine.wait(store.read(traceIdA, 'linearizable'))).trace).not.toBeNull();
   });
+});
+
+test('whatever a node is asked for before it runs, or after, is refused, never thrown', async () => {
+  const node = new LoneNode();
+  const store = await node.open(['n1', 'n2', 'n3']);
+  const removal = { kind: 'remove', node: asNodeId('n2'), replaces: null, expected: null } as const;
+  const questions = (): readonly Promise<unknown>[] => [
+    store.write(exportOf(spanFields())),
+    store.read(traceIdA, 'stale'),
+    store.changeMembers(removal),
+    store.transferLeadership(null),
+    store.digest(asIndex(1)),
+  ];
+  for (const question of questions()) await expect(question).rejects.toMatchObject({ code: 'not-ready' });
+  await node.machine.wait(store.close());
+  for (const question of questions())
+    await expect(question).rejects.toMatchObject({
+      code: 'not-ready',
+      message: 'this node is stopping: ask another one',
+    });
+});
+
+test('an entry that cannot be applied stops the node, and everybody who waits is told (bug L11)', async () => {
+  const node = new LoneNode();
+  const unreadable = entryAfter(emptyLog, { payload: new TextEncoder().encode('no block at all') });
+  await node.disk(freshState, { voters: [asReplicaId('n1#i1')], entries: [unreadable] });
+  const store = await node.open(['n1']);
+  const waiting = [store.write(exportOf(spanFields())), store.read(traceIdA, 'linearizable')];
+  const told = Promise.allSettled(waiting);
+  await node.runFor(2_000);
+  expect(node.failure?.message).toContain('block');
+  expect(await told).toMatchObject([
+    { status: 'rejected', reason: { code: 'unavailable' } },
+    { status: 'rejected', reason: { code: 'unavailable' } },
+  ]);
 });
 
 describe('a disk that hangs', () => {

@@ -288,7 +288,11 @@ describe('signals', () => {
   it.each<Signal>([
     { signal: 'hello', to: n2, channel: 'bulk', hello: helloOf('n1', { clusterId: null, founded: false }) },
     { signal: 'welcome', hello: helloOf('n2') },
-    ...[0, 31, 32, 255, 256, 1024].map((length): Signal => ({ signal: 'refuse', sentence: 'x'.repeat(length) })),
+    ...[0, 31, 32, 255, 256, 1024].map((length): Signal => ({
+      signal: 'refuse',
+      code: 'stranger',
+      sentence: 'x'.repeat(length),
+    })),
     { signal: 'ping' },
     { signal: 'pong' },
   ])('$signal survives the way', (signal) => {
@@ -300,11 +304,24 @@ describe('signals', () => {
     expect(() => decodeSignal(frameOf({ signal: 'welcome', hello }))).toThrow(/belongs to another node/);
   });
 
+  it.each([
+    ['of 0.1.0, which says none', {}],
+    ['of a version that knows more of them', { code: 'of another age' }],
+  ])('the code of a refusal %s is any other', (_, code) => {
+    const sentence = 'n2 belongs to the cluster as it was before `quorate recover`';
+    expect(decodeSignal(frameOf({ signal: 'refuse', sentence, ...code }))).toEqual({
+      signal: 'refuse',
+      code: 'other',
+      sentence,
+    });
+  });
+
   it('whoever answers must be the one who was expected', () => {
     expect(refusalOf(helloOf('n1'), helloOf('n2'), n2)).toBeNull();
-    expect(refusalOf(helloOf('n1'), helloOf('n3'), n2)).toBe(
-      'n3 answers where n1 expects n2; correct the addresses in --cluster',
-    );
+    expect(refusalOf(helloOf('n1'), helloOf('n3'), n2)).toEqual({
+      code: 'misdirected',
+      sentence: 'n3 answers where n1 expects n2; correct the addresses in --cluster',
+    });
   });
 
   it('a message is no signal', () => {

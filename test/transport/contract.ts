@@ -3,7 +3,14 @@ import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/platform/clock.ts';
 import { crc32 } from '../../src/platform/digest.ts';
 import { asIndex, asTerm, type NodeId } from '../../src/raft/core/types.ts';
-import type { Channel, Hello, PeerMessage, Transport, TransportHandlers } from '../../src/transport/transport.ts';
+import type {
+  Channel,
+  Hello,
+  PeerMessage,
+  Refusal,
+  Transport,
+  TransportHandlers,
+} from '../../src/transport/transport.ts';
 import type { Drive } from '../platform/harness.ts';
 import { chain, helloOf, n1, n2, n3 } from './samples.ts';
 
@@ -21,7 +28,7 @@ export class Party implements TransportHandlers {
   readonly events: string[] = [];
   readonly up = new Map<NodeId, Hello>();
   readonly received: { readonly from: Hello; readonly message: PeerMessage }[] = [];
-  admit: (hello: Hello) => string | null = () => null;
+  admit: (hello: Hello) => Refusal | null = () => null;
 
   constructor(transport: Transport, hello: Hello) {
     this.transport = transport;
@@ -46,8 +53,8 @@ export class Party implements TransportHandlers {
     this.received.push({ from, message });
   }
 
-  onRefused(node: NodeId, sentence: string): void {
-    this.events.push(`${node} refused: ${sentence}`);
+  onRefused(node: NodeId, { code, sentence }: Refusal): void {
+    this.events.push(`${node} refused (${code}): ${sentence}`);
   }
 }
 
@@ -220,28 +227,47 @@ export function transportContract(name: string, open: () => TransportSubject): v
       expect(right.received[0]?.from.clusterId).toBe('cluster-new');
     });
 
-    const refusals: [title: string, left: Partial<Hello>, right: Partial<Hello>, sentence: RegExp][] = [
+    const refusals: [
+      title: string,
+      left: Partial<Hello>,
+      right: Partial<Hello>,
+      sentence: RegExp,
+      leftIsTold: Refusal['code'],
+      rightIsTold?: Refusal['code'],
+    ][] = [
       [
         'another cluster',
         { clusterId: 'cluster-a' },
         { clusterId: 'cluster-b' },
         /belongs to cluster cluster-[ab] and .* to cluster-[ab]/,
+        'other-cluster',
+      ],
+      [
+        'the cluster as it was before it was recovered',
+        { clusterId: 'cluster' },
+        { clusterId: 'cluster.1.unique' },
+        /n1 belongs to the cluster as it was before `quorate recover` made n2 one of its own/,
+        // It is told that to its face; what it says itself is not about the other.
+        'recovered-without-you',
+        'other-cluster',
       ],
       [
         'another version',
         { protocol: 1 },
         { protocol: 2 },
         /speaks protocol [12] and .* speaks [12]; run the same version/,
+        'protocol',
       ],
     ];
-    for (const [title, leftHello, rightHello, sentence] of refusals) {
+    for (const [title, leftHello, rightHello, sentence, leftIsTold, rightIsTold = leftIsTold] of refusals) {
       story(`${title} is refused by a sentence, and nothing gets through`, async (stage) => {
         const [left, right] = [stage.party(n1, leftHello), stage.party(n2, rightHello)];
         const onlooker = stage.party(n3, { clusterId: null, protocol: leftHello.protocol ?? 1 });
         for (const each of [left, right, onlooker]) await each.start();
         await until(stage.clock, () => left.events.some((event) => event.startsWith('n2 refused')));
         await until(stage.clock, () => right.events.some((event) => event.startsWith('n1 refused')));
-        expect(left.events.find((event) => event.startsWith('n2 refused'))).toMatch(sentence);
+        expect(left.events.find((event) => event.startsWith(`n2 refused (${leftIsTold})`))).toMatch(sentence);
+        expect(right.events.find((event) => event.startsWith(`n1 refused (${rightIsTold})`))).toMatch(sentence);
         expect(left.transport.send(n2, 'control', founded('a'))).toBe(false);
         expect(right.transport.send(n1, 'control', founded('a'))).toBe(false);
         expect([left.up.has(n2), right.up.has(n1)]).toEqual([false, false]);
@@ -252,9 +278,9 @@ export function transportContract(name: string, open: () => TransportSubject): v
     story('who is not admitted is told so in the words of the other side', async (stage) => {
       const [left, right] = [stage.party(n1), stage.party(n2)];
       let shut = true;
-      right.admit = (hello) => (shut ? `${hello.node} was replaced; remove its data directory` : null);
+      right.admit = (hello) => (shut ? { code: 'stranger', sentence: `${hello.node} is unknown here` } : null);
       for (const each of [left, right]) await each.start();
-      await until(stage.clock, () => left.events.includes('n2 refused: n1 was replaced; remove its data directory'));
+      await until(stage.clock, () => left.events.includes('n2 refused (stranger): n1 is unknown here'));
       expect([left.up.has(n2), right.up.has(n1)]).toEqual([false, false]);
       shut = false;
       await until(stage.clock, () => left.up.has(n2) && right.up.has(n1));

@@ -85,13 +85,13 @@ describe('a node that cannot read the format level of a cluster', () => {
     const [member, old] = [at(2, 1, 2), other(1, 1, 1, '0.1.0')];
     const sentence =
       'n2 runs Quorate 0.1.0, and the cluster of n1 is at format level 2: start n2 with Quorate 0.2.0 or newer';
-    expect(refusalOf(member, old, null)).toBe(sentence);
-    expect(refusalOf(old, member, null)).toBe(sentence);
+    expect(refusalOf(member, old, null)).toEqual({ code: 'format-level', sentence });
+    expect(refusalOf(old, member, null)).toEqual({ code: 'format-level', sentence });
     // Of a level that this version has never heard of, the version that is there is enough.
-    expect(formatRefusalOf(at(7, 5, 7, '1.4.0'), other(null, 1, 2, '0.2.0'))).toBe(
+    expect(formatRefusalOf(at(7, 5, 7, '1.4.0'), other(null, 1, 2, '0.2.0'))?.sentence).toBe(
       'n2 runs Quorate 0.2.0, and the cluster of n1 is at format level 7: start n2 with Quorate 1.4.0 or newer',
     );
-    expect(refusalOf(at(1, 1, 2), other(null, 2, 3, '0.3.0'), null)).toBe(
+    expect(refusalOf(at(1, 1, 2), other(null, 2, 3, '0.3.0'), null)?.sentence).toBe(
       'n2 runs Quorate 0.3.0, and the cluster of n1 is at format level 1: upgrade the cluster to a version in between first (docs/upgrade.md)',
     );
   });

@@ -36,12 +36,12 @@ describe('who may connect', () => {
 
   story('a node that is not admitted is refused by a sentence', async (subject) => {
     const home = party(subject, 'n1');
-    home.admit = ({ node }) => (node === 'n9' ? 'n9 is unknown here' : null);
+    home.admit = ({ node }) => (node === 'n9' ? { code: 'stranger', sentence: 'n9 is unknown here' } : null);
     await home.start();
     const stranger = party(subject, 'n9', new Map([[n1, { host: 'n1', port: 4319 }]]));
     await stranger.start();
     await until(subject.clock, () => stranger.events.length > 0);
-    expect(stranger.events[0]).toBe('n1 refused: n9 is unknown here');
+    expect(stranger.events[0]).toBe('n1 refused (stranger): n9 is unknown here');
     await pause(subject.clock, 10_000);
     expect(subject.log.filter((line) => line.startsWith('n1: refused n9'))).toHaveLength(1);
   });
@@ -74,7 +74,9 @@ describe('who may connect', () => {
     const [left, right] = [party(subject, 'n1', wrong), party(subject, 'n2')];
     for (const each of [left, right]) await each.start();
     await until(subject.clock, () => left.up.has(n2) && left.events.length > 1);
-    expect(left.events).toContain('n3 refused: n2 answers where n1 expects n3; correct the addresses in --cluster');
+    expect(left.events).toContain(
+      'n3 refused (misdirected): n2 answers where n1 expects n3; correct the addresses in --cluster',
+    );
     expect(left.up.has(n3)).toBe(false);
   });
 
@@ -83,7 +85,7 @@ describe('who may connect', () => {
     await left.start();
     await until(subject.clock, () => left.events.length > 0);
     expect(left.events[0]).toMatch(
-      /^n2 refused: n1 was reached by a node of the same name, or by itself; give each node its own id/,
+      /^n2 refused \(same-name\): n1 was reached by a node of the same name, or by itself; give each node its own id/,
     );
   });
 });

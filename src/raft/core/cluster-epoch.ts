@@ -21,23 +21,31 @@ interface Member {
   readonly clusterId: string | null;
 }
 
-/** Why nodes of two clusters do not talk to one another, in a sentence for both; null when they are of one, or one is of none. */
-export function otherClusterSentence(one: Member, other: Member): string | null {
-  if (one.clusterId === null || other.clusterId === null || one.clusterId === other.clusterId) return null;
-  if (rootOf(one.clusterId) !== rootOf(other.clusterId))
-    return `${other.node} belongs to cluster ${other.clusterId} and ${one.node} to ${one.clusterId}; correct --cluster or --data`;
-  const [epoch, otherEpoch] = [epochOf(one.clusterId), epochOf(other.clusterId)];
-  if (epoch === otherEpoch)
-    return `${one.node} and ${other.node} belong to two recoveries of the same cluster; keep one, and put the --data of the other aside`;
-  const [before, after] = epoch < otherEpoch ? [one, other] : [other, one];
-  return (
-    `${beforeRecovery(before.node)} made ${after.node} one of its own; ` +
-    `put the --data of ${before.node} aside and start it with an empty one and --join`
-  );
+export interface OtherCluster {
+  /** `recovered-without-you`: it is `other` that belongs to the cluster as it was before. */
+  readonly code: 'other-cluster' | 'recovered-without-you';
+  readonly sentence: string;
 }
 
-const beforeRecovery = (node: string): string => `${node} belongs to the cluster as it was before \`quorate recover\``;
-
-/** Whether a peer refused `node` because its cluster was recovered without it. */
-export const saysRecoveredWithout = (sentence: string, node: string): boolean =>
-  sentence.startsWith(beforeRecovery(node));
+/** Why `one` does not talk to `other`, in a sentence for both; null when they are of one cluster, or one is of none. */
+export function otherCluster(one: Member, other: Member): OtherCluster | null {
+  if (one.clusterId === null || other.clusterId === null || one.clusterId === other.clusterId) return null;
+  if (rootOf(one.clusterId) !== rootOf(other.clusterId))
+    return {
+      code: 'other-cluster',
+      sentence: `${other.node} belongs to cluster ${other.clusterId} and ${one.node} to ${one.clusterId}; correct --cluster or --data`,
+    };
+  const [epoch, otherEpoch] = [epochOf(one.clusterId), epochOf(other.clusterId)];
+  if (epoch === otherEpoch)
+    return {
+      code: 'other-cluster',
+      sentence: `${one.node} and ${other.node} belong to two recoveries of the same cluster; keep one, and put the --data of the other aside`,
+    };
+  const [before, after] = epoch < otherEpoch ? [one, other] : [other, one];
+  return {
+    code: before === other ? 'recovered-without-you' : 'other-cluster',
+    sentence:
+      `${before.node} belongs to the cluster as it was before \`quorate recover\` made ${after.node} one of its own; ` +
+      `put the --data of ${before.node} aside and start it with an empty one and --join`,
+  };
+}

@@ -20,6 +20,8 @@ export interface LeaderContext {
   readonly window: Window;
   readonly appendEntriesMax: number;
   readonly appendBytesMax: number;
+  /** So much waits for the own disk: nothing more is taken in. */
+  readonly unsyncedBytesMax: number;
   /** For so long whoever has left is still told so. */
   readonly departingHeartbeats: number;
   /** A hand-over that takes longer is given up. */
@@ -39,14 +41,17 @@ export class Leader {
   #nextSession = 1;
   /** The commit index of the heartbeat before: what a learner must hold to be called caught up. */
   #commitBefore: LogIndex;
-  /** For how long nothing was committed although something waits (protocol G2), and the commit index since then. */
+  /** For how long nothing was committed although something waits, or was written although nothing more is taken in (protocol G2). */
   #stalledTicks = 0;
+  /** The commit index, and the end of what the own disk holds, at the tick before. */
   #commitSeen: LogIndex;
+  #durableSeen: LogIndex;
 
   constructor(context: LeaderContext) {
     this.#context = context;
     this.#commitBefore = context.log.last.index;
     this.#commitSeen = context.log.commit;
+    this.#durableSeen = context.log.durable;
     this.configurationChanged();
   }
 
@@ -165,13 +170,16 @@ export class Leader {
     this.#seeOff();
     this.#heartbeat();
     this.#tickTransfer();
-    const { commit, last } = this.#context.log;
-    const stalled = commit === this.#commitSeen && commit < last.index;
-    this.#stalledTicks = stalled ? this.#stalledTicks + 1 : 0;
+    const { log, unsyncedBytesMax } = this.#context;
+    const { commit, durable, last } = log;
+    const isStuck = commit === this.#commitSeen && commit < last.index;
+    const isFull = durable === this.#durableSeen && log.weighsAbove(durable, unsyncedBytesMax);
+    this.#stalledTicks = isStuck || isFull ? this.#stalledTicks + 1 : 0;
     this.#commitSeen = commit;
+    this.#durableSeen = durable;
   }
 
-  /** For how many ticks the oldest entry that is not committed has been the oldest. */
+  /** For how many ticks this leader has been of no use: it does not commit, or takes nothing in for want of a disk. */
   get stalledTicks(): number {
     return this.#stalledTicks;
   }

@@ -138,6 +138,13 @@ export class RaftLog {
     return this.#recent.get(index)?.bytes ?? unknownEntryBytes;
   }
 
+  /** Whether the entries above `index` are `bytes` or more. */
+  weighsAbove(index: LogIndex, bytes: number): boolean {
+    let left = bytes;
+    for (let at = this.#last.index; at > index && left > 0; at = asIndex(at - 1)) left -= this.bytesAt(at);
+    return left <= 0;
+  }
+
   /** Is a log that ends at (term, index) at least as up to date as one that ends at `tail`? (Thesis 3.6.1, bug E5.) */
   static upToDate(candidate: { term: Term; index: LogIndex }, tail: { term: Term; index: LogIndex }): boolean {
     return candidate.term > tail.term || (candidate.term === tail.term && candidate.index >= tail.index);

@@ -43,6 +43,8 @@ export interface RaftOptions {
   readonly appendBytesMax: number;
   /** Payload bytes that a leader takes in before they commit. */
   readonly uncommittedBytesMax: number;
+  /** Payload bytes that a leader takes in before its own disk has them, even where others have committed them. */
+  readonly unsyncedBytesMax: number;
   /** The leader's wall clock stands in every entry it makes, never below the entry before (protocol E3). */
   readonly nowMs: () => number;
   readonly lastEntryTimeMs: number;

@@ -55,6 +55,8 @@ type Role =
 
 /** Back-off grows up to this many times. */
 const stallsMax = 4;
+/** After a split vote the first of the candidates waits so long for votes that are still on their way. */
+const splitVoteTicks = 2;
 
 export class Raft {
   readonly #options: RaftOptions;
@@ -67,6 +69,8 @@ export class Raft {
   /** Ticks since the leader was heard, or since the last check of the quorum as leader. */
   #elapsed = 0;
   #electionTimeout = 0;
+  /** This replica was a candidate and is not the only one of this term: when whoever is first among them tries again. */
+  #splitVote: { readonly again: number; readonly isFirst: boolean } | null = null;
   /** Times that this replica stepped down because it could not commit, and the commit index since then (protocol G2). */
   #stalls = 0;
   #stalledAt = asIndex(0);
@@ -165,7 +169,14 @@ export class Raft {
       if (!this.#role.leading.checkQuorum()) this.#becomeFollower(this.#term, null);
       return;
     }
-    if (this.#elapsed >= this.#electionTimeout) this.campaign();
+    const again = this.#splitVote?.isFirst === true ? this.#splitVote.again : this.#electionTimeout;
+    if (this.#elapsed >= Math.min(again, this.#electionTimeout)) this.campaign();
+    else if (this.#role.name === 'pre-candidate') this.#askAgain(this.#role.votes);
+  }
+
+  /** A request may be lost (paper 5.1), or have met a voter that was about to give its leader up. */
+  #askAgain(answers: ReadonlyMap<ReplicaId, boolean>): void {
+    this.#broadcastVoteRequest({ type: 'pre-vote' }, (voter) => answers.get(voter) !== true);
   }
 
   /** Two election timeouts; longer after each time in vain, for what is large may take its time. */
@@ -179,8 +190,9 @@ export class Raft {
   }
 
   /**
-   * Nothing commits, whatever the heartbeats say: the way on which entries travel may be dead from here alone. Somebody else
-   * shall try, so this replica waits longer than the others before it campaigns (protocol G2, bug L3).
+   * Nothing commits, whatever the heartbeats say: the way on which entries travel may be dead from here alone. Or others commit, and
+   * the own disk has kept up so badly that nothing more is taken in. Somebody else shall try, so this replica waits longer than
+   * the others before it campaigns (protocol G2, bug L3).
    */
   #stepDownStalled(): void {
     this.#stalls = Math.min(stallsMax, this.#stallsNow + 1);
@@ -215,7 +227,9 @@ export class Raft {
   propose(proposals: readonly Proposal[]): ProposeResult {
     if (this.#role.name !== 'leader') return 'not-leader';
     if (this.transferTarget !== null) return 'busy';
-    if (this.#uncommittedBytes() >= this.#options.uncommittedBytesMax) return 'busy';
+    const { uncommittedBytesMax, unsyncedBytesMax } = this.#options;
+    if (this.#log.weighsAbove(this.#log.commit, uncommittedBytesMax)) return 'busy';
+    if (this.#log.weighsAbove(this.#log.durable, unsyncedBytesMax)) return 'busy';
     this.#appendOwn(proposals);
     this.#role.leading.replicate();
     return 'appended';
@@ -282,13 +296,6 @@ export class Raft {
     if (index > this.#log.commit || votes(configuration, this.#options.self)) return;
     leading.passOn();
     this.#becomeFollower(this.#term, null);
-  }
-
-  #uncommittedBytes(): number {
-    let bytes = 0;
-    for (let index = this.#log.commit + 1; index <= this.#log.last.index; index += 1)
-      bytes += this.#log.bytesAt(asIndex(index));
-    return bytes;
   }
 
   #appendOwn(proposals: readonly Proposal[]): void {
@@ -434,6 +441,7 @@ export class Raft {
   }
 
   #onVote(message: Vote): void {
+    if (this.#role.name === 'candidate') this.#meetRival(message);
     const free = this.#vote === null ? this.leader === null : this.#vote === message.from;
     const granted = free && RaftLog.upToDate({ term: message.lastTerm, index: message.lastIndex }, this.#voteTail());
     if (granted) {
@@ -442,6 +450,20 @@ export class Raft {
       this.#resetElection();
     }
     this.#send({ ...this.#envelope(message.from), type: 'vote-reply', granted });
+  }
+
+  /**
+   * Somebody else asks for votes in this term, so there may not be enough for anybody. Of all that are known to ask, the one with
+   * the newest log, by name among equals, tries again soon. It is the only one whose timeout changes: whoever cannot win holds
+   * nobody up, and a replica that lets others go first because it could not commit goes on doing so (protocol G2).
+   */
+  #meetRival({ from, lastTerm, lastIndex }: Vote): void {
+    if (this.#stallsNow > 0) return;
+    const own = this.#log.last;
+    const rival = { term: lastTerm, index: lastIndex };
+    const isAhead = RaftLog.upToDate(own, rival) && (!RaftLog.upToDate(rival, own) || this.#options.self > from);
+    const { again = this.#elapsed + splitVoteTicks, isFirst = true } = this.#splitVote ?? {};
+    this.#splitVote = { again, isFirst: isFirst && isAhead };
   }
 
   /**
@@ -483,15 +505,20 @@ export class Raft {
     this.#countVotes();
   }
 
-  #broadcastVoteRequest(request: Pick<PreVote, 'type'> | Pick<Vote, 'type' | 'transfer'>): void {
+  #broadcastVoteRequest(
+    request: Pick<PreVote, 'type'> | Pick<Vote, 'type' | 'transfer'>,
+    asks: (voter: ReplicaId) => boolean = () => true,
+  ): void {
     const { index: lastIndex, term: lastTerm } = this.#log.last;
     for (const voter of decidersOf(this.configuration.configuration)) {
-      if (voter !== this.#options.self) this.#send({ ...this.#envelope(voter), ...request, lastIndex, lastTerm });
+      if (voter !== this.#options.self && asks(voter))
+        this.#send({ ...this.#envelope(voter), ...request, lastIndex, lastTerm });
     }
   }
 
   #becomeLeader(): void {
-    const { self, boot, window, appendEntriesMax, appendBytesMax, electionTicksMin, electionTicksMax } = this.#options;
+    const { self, boot, window, appendEntriesMax, appendBytesMax, unsyncedBytesMax } = this.#options;
+    const { electionTicksMin, electionTicksMax } = this.#options;
     this.#elapsed = 0;
     const leading = new Leader({
       self,
@@ -501,6 +528,7 @@ export class Raft {
       window,
       appendEntriesMax,
       appendBytesMax,
+      unsyncedBytesMax,
       departingHeartbeats: 4 * electionTicksMax,
       electionTicksMin,
       send: (message) => this.#send(message),
@@ -534,14 +562,15 @@ export class Raft {
   #follow(message: Append | Heartbeat | Snapshot): void {
     if (this.#role.name === 'leader')
       throw new InvariantError(`two leaders in term ${this.#term}: ${this.#options.self} and ${message.from}`);
-    if (this.#role.name !== 'follower') this.#role = { name: 'follower', leader: message.from };
-    const known = this.#role.leader;
+    const known = this.#role.name === 'follower' ? this.#role.leader : null;
     invariant(
       known === null || known === message.from,
       `two leaders in term ${this.#term}: ${known} and ${message.from}`,
     );
-    this.#role.leader = message.from;
-    this.#elapsed = 0;
+    if (known === null) {
+      this.#role = { name: 'follower', leader: message.from };
+      this.#resetElection();
+    } else this.#elapsed = 0;
     this.#session = Math.max(this.#session, message.session);
   }
 
@@ -638,6 +667,7 @@ export class Raft {
   #resetElection(): void {
     const { electionTicksMin, electionTicksMax, randomBelow } = this.#options;
     this.#elapsed = 0;
+    this.#splitVote = null;
     const backOff = electionTicksMax * this.#stallsNow;
     this.#electionTimeout = electionTicksMin + randomBelow(electionTicksMax - electionTicksMin + 1) + backOff;
   }

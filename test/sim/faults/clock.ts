@@ -1,11 +1,12 @@
 /** Clocks that jump and drift. */
 import type { SimNode } from '../sim-node.ts';
-import { anyNode, type FaultContext } from './context.ts';
+import { anyNode, type FaultContext, leaderOf } from './context.ts';
 
 const dayMs = 86_400_000;
 
+/** Mostly that of a leader, by which age would be judged. */
 export function jumpClock(f: FaultContext): void {
-  const node = anyNode(f);
+  const node = f.random.chance(0.6) ? (leaderOf(f) ?? anyNode(f)) : anyNode(f);
   if (!f.atlas.maySkew(node)) return;
   f.note('clock jumps', node);
   f.atlas.skewed.add(node.id);

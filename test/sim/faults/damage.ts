@@ -52,7 +52,8 @@ export function damageOldEntry(f: FaultContext): void {
   const newest = Math.min(f.committed() - 20, node.view.newestBelow(3 * verifiedTailBytes));
   const { base } = node.view;
   if (newest <= base) return;
-  const index = base + 1 + f.random.below(newest - base);
+  // Often one that is about to expire.
+  const index = base + 1 + f.random.below(f.random.chance(0.4) ? Math.min(8, newest - base) : newest - base);
   if (!f.atlas.mayLoseEntry(node, index)) return;
   const key = entryKey(asIndex(index));
   const end = entryKey(asIndex(index + 1));
