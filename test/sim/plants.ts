@@ -445,7 +445,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     id: 'read-without-deadline',
     name: 'a read waits for a disk that hangs',
     from: 'track record',
-    file: 'src/traces/trace-store.ts',
+    file: 'src/traces/trace-reader.ts',
     find: '...(await this.#inTime(page, untilMs)), applied',
     replace: '...(await page), applied',
     caughtBy: ['L2'],

@@ -2,7 +2,8 @@
 import { type FormatRange, formatRange } from '../../src/raft/core/format-level.ts';
 import { asNodeId, type NodeId } from '../../src/raft/core/types.ts';
 import { entryKey } from '../../src/store/log-keys.ts';
-import { TraceStore, type TraceRead } from '../../src/traces/trace-store.ts';
+import { TraceStore } from '../../src/traces/trace-store.ts';
+import type { TraceRead } from '../../src/traces/trace-reader.ts';
 import { levelOfMessage } from '../../src/transport/message-level.ts';
 import { WatchedTransport } from '../sim/links.ts';
 import { MessageLinks } from '../sim/message-links.ts';
