@@ -51,6 +51,8 @@ export const limits = {
   inflationRatioMax: 100,
   /** Bytes of all requests being read, inflated and built (protocol C6). */
   admissionBytesMax: 96 * MiB,
+  /** Buffers of requests that are kept to be used again; one of them is at most an eighth of it. */
+  spareBufferBytesMax: 8 * MiB,
   /** Requests are refused while the longest-waiting one has waited for a block this long: what is taken can be answered in time. */
   queueWaitMsMax: 500,
   /** The headers of a request must arrive within this time, and the whole of it within the other; both count as `requestTimeoutMs`. */
