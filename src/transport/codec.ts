@@ -22,6 +22,7 @@ import {
   type Term,
 } from '../raft/core/types.ts';
 import { decodeEntry, encodeEntry, verifyEntry } from '../store/entry.ts';
+import { recordOf, rememberRecord } from '../store/entry-records.ts';
 import { packFields, unpackFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
 import {
@@ -48,7 +49,7 @@ export function encodeMessage(message: PeerMessage): Uint8Array[] {
     case 'raft': {
       if (message.message.type !== 'append') return encodeFrame(packFields({ kind: 'raft', message: message.message }));
       const { entries, ...append } = message.message;
-      const records = entries.map((entry) => encodeEntry(entry));
+      const records = entries.map((entry) => recordOf(entry));
       const sizes = records.map((record) => record.length);
       return encodeFrame(packFields({ kind: 'raft', message: { ...append, sizes } }), records);
     }
@@ -219,6 +220,7 @@ function entryIn(record: Uint8Array, expected: LogIndex): Entry {
   try {
     const entry = decodeEntry(record, expected);
     verifyEntry(entry);
+    rememberRecord(entry, record);
     return entry;
   } catch (error) {
     throw new FrameError(
