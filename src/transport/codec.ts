@@ -23,7 +23,7 @@ import {
 } from '../raft/core/types.ts';
 import { decodeEntry, encodeEntry, verifyEntry } from '../store/entry.ts';
 import { recordOf, rememberRecord } from '../store/entry-records.ts';
-import { packFields, unpackFields, type Fields } from './fields.ts';
+import { fieldsOf, packFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
 import {
   handOverErrors,
@@ -79,7 +79,7 @@ const withBody: ReadonlySet<string> = new Set(['append', 'forward', 'fetched']);
 
 /** Throws `FrameError`. Entries and payloads are views of the frame's body. */
 export function decodeMessage(frame: Frame): PeerMessage {
-  const fields = unpackFields(frame.header);
+  const fields = fieldsOf(frame);
   const kind = fields.string('kind');
   const isRaft = kind === 'raft';
   const message = isRaft ? fields.map('message') : fields;

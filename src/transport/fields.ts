@@ -3,7 +3,7 @@
  * it is unpacked, so that no length in it can ask for more memory than the bytes themselves, and no extension type is made.
  */
 import { Packr, Unpackr } from 'msgpackr';
-import { FrameError } from './frame.ts';
+import { type Frame, FrameError } from './frame.ts';
 
 const packr = new Packr({ useRecords: false, structuredClone: false, moreTypes: false, variableMapSize: true });
 const unpackr = new Unpackr({ useRecords: false, structuredClone: false, moreTypes: false, int64AsType: 'number' });
@@ -12,8 +12,14 @@ export function packFields(fields: Readonly<Record<string, unknown>>): Uint8Arra
   return packr.pack(fields);
 }
 
+/** The fields of a frame's header, unpacked once: it is looked at as a signal first, and then as a message. Throws `FrameError`. */
+export function fieldsOf(frame: Frame): Fields {
+  frame.fields ??= unpackFields(frame.header);
+  return frame.fields;
+}
+
 /** Throws `FrameError` unless the bytes are exactly one map. */
-export function unpackFields(bytes: Uint8Array): Fields {
+function unpackFields(bytes: Uint8Array): Fields {
   scan(bytes);
   try {
     return new Fields(unpackr.unpack(bytes), 'the header');
