@@ -105,11 +105,11 @@ export const limits = {
   /** Entries that wait for the leader's own disk, even when others have committed them; above it, it takes no more. */
   stagedBytesMax: 64 * MiB,
   /** Payload bytes of recent entries kept in memory for followers and for applying. */
-  entryCacheBytesMax: 32 * MiB,
+  entryCacheBytesMax: 16 * MiB,
   /** Encoded entries that a leader keeps for a moment, so that it encodes each once for all followers and its own log. */
   recordsBytesMax: 2 * MiB,
   /** How far V8's old generation grows before it is collected, in percent of what was alive; its default is about 100. What is allocated outside of the heap counts as well. */
-  heapGrowingPercent: 400,
+  heapGrowingPercent: 300,
   /** One batch of the log's group commit. */
   logBatchBytesMax: 4 * MiB,
   /** The end of the log that is verified at open; at least all that LevelDB's write-ahead log can hold (protocol F3). */
