@@ -161,6 +161,7 @@ export class Ingest {
         if (waiting.taken === waiting.walked.spanCount) this.#queue.shift();
       }
       if (this.#inFlight === 0) this.#send();
+      if (this.#queue.length === 0) break;
       await this.#options.executor.nextTurn();
     }
     this.#running = false;
