@@ -51,7 +51,7 @@ export async function otlpHttp(server: FastifyInstance, options: ApiOptions): Pr
       });
       meters.answered('http', encoding, acknowledgement.rejectedSpans === 0 ? 'ok' : 'partial');
       const answer = await answerOf(request.headers, encoding, exportResponse(encoding, acknowledgement));
-      return send(reply, { status: 200, ...answer });
+      return await send(reply, { status: 200, ...answer });
     } catch (error) {
       drain(request.raw, limits.requestBytesMax);
       throw error;

@@ -21,8 +21,7 @@ import {
   type ReplicaId,
   type Term,
 } from '../raft/core/types.ts';
-import { decodeEntry, encodeEntry, verifyEntry } from '../store/entry.ts';
-import { recordOf, rememberRecord } from '../store/entry-records.ts';
+import { decodeEntry, encodeEntry, recordOf, rememberRecord, verifyEntry } from '../store/entry.ts';
 import { fieldsOf, packFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
 import {

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { limits } from '../../src/limits.ts';
 import { emptyLog } from '../../src/raft/core/types.ts';
-import { decodeEntry, encodeEntry } from '../../src/store/entry.ts';
-import { recordOf, rememberRecord } from '../../src/store/entry-records.ts';
+import { decodeEntry, encodeEntry, recordOf, rememberRecord } from '../../src/store/entry.ts';
 import { entriesAfter, entryAfter } from './support.ts';
 
 test('the record of an entry is what encoding it makes, and is made once', () => {
