@@ -12,6 +12,8 @@ const classBytesMin = 16 * 1024;
 
 export class RequestBuffers {
   readonly #spare = new Map<number, ArrayBuffer[]>();
+  /** Those that are out. Only they are taken back, and once: a buffer that is two requests' would be acknowledged as the wrong one. */
+  readonly #out = new WeakSet<ArrayBufferLike>();
   #spareBytes = 0;
 
   /** Room for a body of `bytes`; its content is whatever was there. */
@@ -21,19 +23,21 @@ export class RequestBuffers {
     if (classBytes === null || !reserve(classBytes)) return Buffer.allocUnsafe(bytes);
     const spare = this.#spare.get(classBytes)?.pop();
     if (spare !== undefined) this.#spareBytes -= classBytes;
-    return new Uint8Array(spare ?? Buffer.allocUnsafeSlow(classBytes).buffer, 0, bytes);
+    const buffer = spare ?? Buffer.allocUnsafeSlow(classBytes).buffer;
+    this.#out.add(buffer);
+    return new Uint8Array(buffer, 0, bytes);
   }
 
   /** Nothing points into `taken` any more. Anything else than what `take` gave is left alone. */
   give(taken: Uint8Array): void {
-    const { buffer, byteOffset, length } = taken;
-    const classBytes = classOf(length);
-    if (!(buffer instanceof ArrayBuffer) || byteOffset !== 0 || buffer.byteLength !== classBytes) return;
-    if (this.#spareBytes + classBytes > limits.spareBufferBytesMax) return;
-    const spare = this.#spare.get(classBytes);
-    if (spare === undefined) this.#spare.set(classBytes, [buffer]);
+    const { buffer } = taken;
+    if (!this.#out.delete(buffer) || !(buffer instanceof ArrayBuffer)) return;
+    const { byteLength } = buffer;
+    if (this.#spareBytes + byteLength > limits.spareBufferBytesMax) return;
+    const spare = this.#spare.get(byteLength);
+    if (spare === undefined) this.#spare.set(byteLength, [buffer]);
     else spare.push(buffer);
-    this.#spareBytes += classBytes;
+    this.#spareBytes += byteLength;
   }
 }
 

@@ -20,6 +20,19 @@ describe('buffers of requests', () => {
     expect(second.length).toBe(90 * KiB);
   });
 
+  test("one that is given back twice, or comes from elsewhere, is nobody else's", () => {
+    const buffers = new RequestBuffers();
+    const taken = buffers.take(100 * KiB, always);
+    buffers.give(taken);
+    buffers.give(taken);
+    const foreign = Buffer.allocUnsafeSlow(128 * KiB).subarray(0, 100 * KiB);
+    buffers.give(foreign);
+    const next = [1, 2, 3].map(() => buffers.take(100 * KiB, always).buffer);
+    expect(next[0]).toBe(taken.buffer);
+    expect(next).not.toContain(foreign.buffer);
+    expect(new Set(next).size).toBe(3);
+  });
+
   test('what is reserved is what is taken up', () => {
     const reserved: number[] = [];
     const taken = new RequestBuffers().take(100 * KiB, (bytes) => reserved.push(bytes) > 0);
