@@ -385,7 +385,10 @@ export class TraceStore {
       send: (to, message) => transport.send(to, 'control', message),
     });
     const own = (): DiskHealth => ({
-      writeMs: replica.writeTimes.recent?.syncP50Ms ?? null,
+      // Asked for only where it counts: it sorts hundreds of samples, and `takesBlocks` is asked at every block.
+      get writeMs() {
+        return replica.writeTimes.recent?.syncP50Ms ?? null;
+      },
       space: this.#space.level,
     });
     const health = new LeaderHealth({ clock: platform.clock, logger, leadership, own });
