@@ -51,6 +51,8 @@ export const limits = {
   inflationRatioMax: 100,
   /** Bytes of all requests being read, inflated and built (protocol C6). */
   admissionBytesMax: 96 * MiB,
+  /** Buffers of requests that are kept to be used again; one of them is at most an eighth of it. */
+  spareBufferBytesMax: 8 * MiB,
   /** Requests are refused while the longest-waiting one has waited for a block this long: what is taken can be answered in time. */
   queueWaitMsMax: 500,
   /** The headers of a request must arrive within this time, and the whole of it within the other; both count as `requestTimeoutMs`. */
@@ -103,7 +105,11 @@ export const limits = {
   /** Entries that wait for the leader's own disk, even when others have committed them; above it, it takes no more. */
   unsyncedBytesMax: 64 * MiB,
   /** Payload bytes of recent entries kept in memory for followers and for applying. */
-  entryCacheBytesMax: 32 * MiB,
+  entryCacheBytesMax: 16 * MiB,
+  /** Encoded entries that a leader keeps for a moment, so that it encodes each once for all followers and its own log. */
+  recordsBytesMax: 2 * MiB,
+  /** How far V8's old generation grows before it is collected, in percent of what was alive; its default is about 100. What is allocated outside of the heap counts as well. */
+  heapGrowingPercent: 300,
   /** One batch of the log's group commit. */
   logBatchBytesMax: 4 * MiB,
   /** The end of the log that is verified at open; at least all that LevelDB's write-ahead log can hold (protocol F3). */

@@ -10,7 +10,8 @@ import type { TraceStore } from '../traces/trace-store.ts';
 import { Admission, type Reservation } from './admission.ts';
 import type { JsonWork } from './json-work.ts';
 import type { Meters, Protocol } from './meters.ts';
-import { type Body, noRoom, readBody, tooLarge, unannouncedBytes } from './request-body.ts';
+import { type Body, noRoom, readBody, type ReadBody, tooLarge, unannouncedBytes } from './request-body.ts';
+import { RequestBuffers } from './request-buffers.ts';
 
 export interface IntakeOptions {
   readonly store: Pick<TraceStore, 'write' | 'refusal'>;
@@ -34,6 +35,7 @@ export interface Acknowledgement {
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #admission: Admission;
+  readonly #buffers = new RequestBuffers();
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -55,11 +57,13 @@ export class Intake {
     const reservation = this.#admission.admit(body.announcedBytes ?? unannouncedBytes);
     if (reservation === null) throw noRoom();
     try {
-      const { bytes, receivedBytes } = await readBody(body, limits, reservation.grow);
+      const { bytes, receivedBytes } = await this.#read(body, reservation);
       meters.received(protocol, { received: receivedBytes, inflated: bytes.length });
       const { request, hint } =
         encoding === 'json' ? await this.#fromJson(bytes, reservation) : { request: bytes, hint: null };
       const { accepted, rejected, firstReason, byFault } = await store.write(request);
+      // All of it is in blocks. Where that is not known, something may still point into it.
+      this.#buffers.give(bytes);
       meters.spans(accepted, byFault);
       // A hint without a rejection is a warning: something of the request is ignored that was meant.
       const message = [firstReason, hint].filter((part) => part !== null).join('; ');
@@ -67,6 +71,14 @@ export class Intake {
     } finally {
       reservation.release();
     }
+  }
+
+  #read(body: Body, reservation: Reservation): Promise<ReadBody> {
+    const { coding, announcedBytes, fill } = body;
+    if (coding !== null || announcedBytes === null || fill === undefined)
+      return readBody(body, this.#options.limits, reservation.grow);
+    const bytes = this.#buffers.take(announcedBytes, reservation.grow);
+    return fill(bytes).then(() => ({ bytes, receivedBytes: announcedBytes }));
   }
 
   async #fromJson(text: Uint8Array, reservation: Reservation): Promise<DecodedExport> {

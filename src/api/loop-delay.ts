@@ -5,7 +5,8 @@
 import { createHistogram } from 'node:perf_hooks';
 import type { Clock } from '../platform/clock.ts';
 
-const samplingMs = 10;
+/** Each sample wakes the process up: an idle node does little else. */
+const samplingMs = 20;
 const rollMs = 10_000;
 
 export class LoopDelay {

@@ -4,12 +4,13 @@
  */
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { errorCodes, QuorateError } from '../errors.ts';
 import { contentTypeOf, exportResponse, type OtlpEncoding, statusBody } from '../otlp/responses.ts';
 import { asQuorateError, retryAfterSeconds, rpcStatusOf } from './answers.ts';
 import type { ApiOptions } from './api-options.ts';
-import { bytesOf, codingNames, codingOf } from './request-body.ts';
+import { type Body, bytesOf, codingNames, codingOf, type Coding, fillFrom } from './request-body.ts';
 
 const gzipAsync = promisify(gzip);
 /** A shorter answer gets no shorter. */
@@ -21,14 +22,16 @@ export async function otlpHttp(server: FastifyInstance, options: ApiOptions): Pr
   // The body stays a stream: it is read after admission, and by our own rules.
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
-  server.setErrorHandler(async (thrown, request, reply) => answerError(thrown, request, reply, options));
+  server.setErrorHandler(async (thrown, request, reply) =>
+    send(reply, await errorAnswer(thrown, request.headers, options)),
+  );
 
   server.all('/v1/traces', async (request, reply) => {
     if (request.method !== 'POST') {
       void reply.header('allow', 'POST');
       throw new QuorateError('method-not-allowed', 'spans are sent with POST');
     }
-    const encoding = encodingOf(request);
+    const encoding = encodingOf(request.headers);
     if (encoding === null) {
       throw new QuorateError(
         'unsupported-media-type',
@@ -44,12 +47,13 @@ export async function otlpHttp(server: FastifyInstance, options: ApiOptions): Pr
       const acknowledgement = await intake.take({
         protocol: 'http',
         encoding,
-        body: { source: bytesOf(request.raw), coding, announcedBytes: announcedBytes(request) },
+        body: bodyOf(request.raw, coding),
       });
       meters.answered('http', encoding, acknowledgement.rejectedSpans === 0 ? 'ok' : 'partial');
-      return await answer(request, reply.code(200), encoding, exportResponse(encoding, acknowledgement));
+      const answer = await answerOf(request.headers, encoding, exportResponse(encoding, acknowledgement));
+      return await send(reply, { status: 200, ...answer });
     } catch (error) {
-      drain(request, limits.requestBytesMax);
+      drain(request.raw, limits.requestBytesMax);
       throw error;
     }
   });
@@ -60,41 +64,93 @@ export async function otlpHttp(server: FastifyInstance, options: ApiOptions): Pr
   });
 }
 
-async function answerError(
-  thrown: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { logger, meters }: ApiOptions,
-): Promise<FastifyReply> {
-  const error = asQuorateError(thrown, logger);
-  const { http, retryable } = errorCodes[error.code];
-  const encoding = encodingOf(request);
-  meters.answered('http', encoding ?? 'unknown', error.code);
-  meters.refused(error);
-  if (retryable) void reply.header('retry-after', retryAfterSeconds);
-  return answer(request, reply.code(http), encoding ?? 'json', statusBody(encoding ?? 'json', rpcStatusOf(error)));
+/**
+ * Exports as nearly every exporter sends them: protobuf, not compressed, their length announced. They pass by the framework,
+ * which would cost as much as walking them. True when the request was taken; any other goes to the route, which answers alike.
+ */
+export function takePlainExport(request: IncomingMessage, response: ServerResponse, options: ApiOptions): boolean {
+  const { method, url, headers } = request;
+  const isPlain =
+    method === 'POST' &&
+    url === '/v1/traces' &&
+    headers['content-type'] === contentTypeOf('protobuf') &&
+    headers['content-encoding'] === undefined &&
+    headers['content-length'] !== undefined;
+  if (isPlain) void answerPlainExport(request, response, options);
+  return isPlain;
 }
 
-function encodingOf(request: FastifyRequest): OtlpEncoding | null {
-  const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
+async function answerPlainExport(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ApiOptions,
+): Promise<void> {
+  const { intake, meters, limits } = options;
+  const { headers } = request;
+  try {
+    const acknowledgement = await intake.take({ protocol: 'http', encoding: 'protobuf', body: bodyOf(request, null) });
+    meters.answered('http', 'protobuf', acknowledgement.rejectedSpans === 0 ? 'ok' : 'partial');
+    write(response, {
+      status: 200,
+      ...(await answerOf(headers, 'protobuf', exportResponse('protobuf', acknowledgement))),
+    });
+  } catch (error) {
+    drain(request, limits.requestBytesMax);
+    write(response, await errorAnswer(error, headers, options));
+  }
+}
+
+function send(reply: FastifyReply, { status, headers, body }: AnswerWithStatus): FastifyReply {
+  return reply.code(status).headers(headers).send(body);
+}
+
+interface Answer {
+  readonly headers: Readonly<Record<string, string | number>>;
+  readonly body: Uint8Array;
+}
+type AnswerWithStatus = Answer & { readonly status: number };
+
+function write(response: ServerResponse, { status, headers, body }: AnswerWithStatus): void {
+  response.writeHead(status, { ...headers, 'content-length': body.length });
+  response.end(body);
+}
+
+async function errorAnswer(
+  thrown: unknown,
+  headers: IncomingHttpHeaders,
+  { logger, meters }: ApiOptions,
+): Promise<AnswerWithStatus> {
+  const error = asQuorateError(thrown, logger);
+  const { http, retryable } = errorCodes[error.code];
+  const known = encodingOf(headers);
+  const encoding = known ?? 'json';
+  meters.answered('http', known ?? 'unknown', error.code);
+  meters.refused(error);
+  const answer = await answerOf(headers, encoding, statusBody(encoding, rpcStatusOf(error)));
+  const retry = retryable ? { 'retry-after': retryAfterSeconds } : {};
+  return { status: http, headers: { ...answer.headers, ...retry }, body: answer.body };
+}
+
+function encodingOf(headers: IncomingHttpHeaders): OtlpEncoding | null {
+  const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase();
   if (type === 'application/x-protobuf') return 'protobuf';
   return type === 'application/json' ? 'json' : null;
 }
 
-function announcedBytes({ headers }: FastifyRequest): number | null {
-  const length = headers['content-length'];
-  return length === undefined ? null : Number(length);
+function bodyOf(request: IncomingMessage, coding: Coding): Body {
+  const length = request.headers['content-length'];
+  return {
+    source: bytesOf(request),
+    coding,
+    announcedBytes: length === undefined ? null : Number(length),
+    fill: (buffer) => fillFrom(request, buffer),
+  };
 }
 
-async function answer(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  encoding: OtlpEncoding,
-  body: Uint8Array,
-): Promise<FastifyReply> {
-  void reply.type(contentTypeOf(encoding));
-  if (body.length < gzipBytesMin || !acceptsGzip(request.headers['accept-encoding'])) return reply.send(body);
-  return reply.header('content-encoding', 'gzip').send(await gzipAsync(body));
+async function answerOf(headers: IncomingHttpHeaders, encoding: OtlpEncoding, body: Uint8Array): Promise<Answer> {
+  const type = { 'content-type': contentTypeOf(encoding) };
+  if (body.length < gzipBytesMin || !acceptsGzip(headers['accept-encoding'])) return { headers: type, body };
+  return { headers: { ...type, 'content-encoding': 'gzip' }, body: await gzipAsync(body) };
 }
 
 /** Whether an Accept-Encoding names gzip, or anything, and does not refuse it with q=0. */
@@ -111,11 +167,11 @@ function acceptsGzip(header: string | string[] | undefined): boolean {
  * Lets a body that was refused run out, so that its client comes to read the answer; one that goes on beyond what any
  * request may have is cut off.
  */
-function drain({ raw }: FastifyRequest, bytesMax: number): void {
+function drain(request: IncomingMessage, bytesMax: number): void {
   let bytes = 0;
-  raw.on('error', () => undefined);
-  raw.on('data', (chunk: Uint8Array) => {
+  request.on('error', () => undefined);
+  request.on('data', (chunk: Uint8Array) => {
     bytes += chunk.length;
-    if (bytes > bytesMax) raw.destroy();
+    if (bytes > bytesMax) request.destroy();
   });
 }

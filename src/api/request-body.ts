@@ -10,6 +10,8 @@ export interface Body {
   readonly coding: Coding;
   /** How much was announced; null when nobody said. */
   readonly announcedBytes: number | null;
+  /** Reads a body that is not compressed into a buffer of just the bytes announced, instead of `source`; not every protocol can. */
+  readonly fill?: (buffer: Uint8Array) => Promise<void>;
 }
 
 export interface BodyLimits {
@@ -196,6 +198,25 @@ export async function* bytesOf(stream: Readable): AsyncGenerator<Uint8Array, voi
   try {
     yield* stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
   } catch {
-    throw new QuorateError('bad-request', 'the request ended before its body was whole: send it again');
+    throw cutShort();
   }
+}
+
+/** Reads `stream` into `buffer`, to the last byte. Rejects with `bad-request` when it holds fewer, or more. */
+export function fillFrom(stream: Readable, buffer: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let at = 0;
+    const fail = (): void => reject(cutShort());
+    stream.on('data', (chunk: Uint8Array) => {
+      if (at + chunk.length <= buffer.length) buffer.set(chunk, at);
+      at += chunk.length;
+    });
+    stream.once('end', () => (at === buffer.length ? resolve() : fail()));
+    stream.once('error', fail);
+    stream.once('close', fail);
+  });
+}
+
+function cutShort(): QuorateError {
+  return new QuorateError('bad-request', 'the request ended before its body was whole: send it again');
 }

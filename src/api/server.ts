@@ -1,5 +1,5 @@
 /** The HTTP face of a node (design 4): which plugin serves what, and how errors become answers. */
-import { STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type RequestListener, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
@@ -14,7 +14,7 @@ import { healthRoutes } from './health-routes.ts';
 import type { Meters } from './meters.ts';
 import { LoopDelay } from './loop-delay.ts';
 import { metricsRoutes } from './metrics-routes.ts';
-import { otlpHttp } from './otlp-http.ts';
+import { otlpHttp, takePlainExport } from './otlp-http.ts';
 import { traceRoutes } from './trace-routes.ts';
 
 /** How often slow requests are looked for. */
@@ -63,11 +63,28 @@ export async function createServer(options: ApiOptions): Promise<HttpServer> {
   await server.register(clusterRoutes, { ...options, loopDelay });
   await server.register(healthRoutes, options);
   await server.register(metricsRoutes, { ...options, loopDelay });
+  let isClosing = false;
+  // While it closes, the framework tells clients to let go of their connections.
+  goFirst(server, (request, response) => !isClosing && takePlainExport(request, response, options));
   return {
     fastify: server,
-    close: async () =>
-      closeServer(server, { connections, clock: options.clock, patienceMs: fixedLimits.stopPatienceMs }),
+    close: async () => {
+      isClosing = true;
+      await closeServer(server, { connections, clock: options.clock, patienceMs: fixedLimits.stopPatienceMs });
+    },
   };
+}
+
+/** Requests go to `takes` first, and to the framework when it does not take them. */
+function goFirst(
+  { server }: FastifyInstance,
+  takes: (request: IncomingMessage, response: ServerResponse) => boolean,
+): void {
+  const listeners = server.listeners('request') as RequestListener[];
+  server.removeAllListeners('request');
+  server.on('request', (request, response) => {
+    if (!takes(request, response)) for (const listener of listeners) listener(request, response);
+  });
 }
 
 /** What never became a request: too slow, too long headers, or no HTTP at all. */

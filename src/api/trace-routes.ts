@@ -8,7 +8,7 @@ import type { FastifyInstance } from 'fastify';
 import { QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { asIndex, type LogIndex } from '../raft/core/types.ts';
-import type { Consistency } from '../traces/trace-store.ts';
+import type { Consistency } from '../traces/trace-reader.ts';
 import type { ApiOptions } from './api-options.ts';
 
 const protobuf = 'application/x-protobuf';

@@ -1,5 +1,6 @@
 /** `quorate start`: one node, from its first line of log to exit 0 on SIGTERM. */
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import type { CommandModule } from 'yargs';
 import { configFileSetting, nodeSettings, readNodeConfig } from '../config.ts';
 import { limits } from '../limits.ts';
@@ -14,6 +15,9 @@ export const start: CommandModule = {
   handler: async (argv) => {
     // Before anything uses the pool, and so before src/node.ts is even loaded (protocol F4).
     process.env['UV_THREADPOOL_SIZE'] ??= String(limits.threadPoolSize);
+    // V8 adds the buffers outside of its heap to what must be collected, and the heap is small: without more room it would mark
+    // all of it several times a second (docs/performance.md).
+    setFlagsFromString(`--heap-growing-percent=${limits.heapGrowingPercent}`);
     const { config, warnings } = readNodeConfig({
       flags: flagsOf(argv),
       environment: process.env,

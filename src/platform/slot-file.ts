@@ -11,7 +11,7 @@ export interface SlotFile {
   /** All slots, in order; a slot never written reads as zeros. */
   read(): Promise<Uint8Array[]>;
   /**
-   * Writes consecutive slots from `first` with one write and one fdatasync, and resolves once they are durable.
+   * Writes consecutive slots from `first` with one synced write, and resolves once they are durable.
    * `bytes` is a whole number of slots long. One write at a time. A rejection is final (protocol A5).
    */
   write(first: number, bytes: Uint8Array): Promise<void>;

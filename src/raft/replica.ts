@@ -162,6 +162,9 @@ export class Replica {
   readonly #caughtUpAtMs = new Map<ReplicaId, number>();
   #pumpScheduled = false;
   #flushing: Promise<void> | null = null;
+  /** Blocks that came while a write of the log was under way, each with the term it is meant for. */
+  #arrived: { readonly term: Term; readonly payload: Uint8Array }[] = [];
+  #arrivedBytes = 0;
   #applying: Promise<void> | null = null;
   #stopped = false;
   /** The hand-over that this leader has begun. */
@@ -360,7 +363,7 @@ export class Replica {
 
   /** A forwarded block for the leader of `term`. Dropped when this replica is not that leader; its builder finds out (protocol C2). */
   receiveForward(term: Term, payload: Uint8Array): void {
-    this.#guard(() => this.#appendAsLeader(term, payload));
+    this.#guard(() => this.#takeBlock(term, payload));
   }
 
   /** The connection to `node` broke. */
@@ -445,17 +448,42 @@ export class Replica {
   #sendProposal(term: Term, payload: Uint8Array): void {
     const { leader } = this.#core;
     if (leader === null || term !== this.#core.term) return;
-    if (leader === this.#options.self) this.#appendAsLeader(term, payload);
+    if (leader === this.#options.self) this.#takeBlock(term, payload);
     else this.#options.forward(nodeIdOf(leader), term, payload);
   }
 
-  #appendAsLeader(term: Term, payload: Uint8Array): void {
+  /**
+   * Appends a block as leader; or keeps it until the write of the log that is under way has ended, or for a tick at most: before
+   * that it could not be written here either, and blocks that come meanwhile leave together, in one append to each follower.
+   */
+  #takeBlock(term: Term, payload: Uint8Array): void {
     if (this.#core.role !== 'leader' || this.#core.term !== term) return;
-    if (this.#options.takesBlocks?.() === false) return;
-    const blockId = blockIdOf(payload);
-    if (!this.#appendOnce.admit(term, blockId)) return;
-    const result = this.#core.propose([{ kind: 'block', payload, payloadHash: payloadHashOf(payload) }]);
-    if (result !== 'appended') this.#appendOnce.forget(blockId);
+    // More than the core would take in a tick. The builder sends it again.
+    if (this.#arrivedBytes >= limits.unsyncedBytesMax) return;
+    this.#arrived.push({ term, payload });
+    this.#arrivedBytes += payload.length;
+    if (this.#flushing === null) this.#appendArrived();
+  }
+
+  #appendArrived(): void {
+    const arrived = this.#arrived;
+    if (arrived.length === 0) return;
+    this.#arrived = [];
+    this.#arrivedBytes = 0;
+    const core = this.#core;
+    if (core.role !== 'leader' || this.#options.takesBlocks?.() === false) return;
+    // Only those of this very term, and once (protocol C1): the leader may have changed while they waited.
+    const blocks = arrived
+      .filter(({ term }) => term === core.term)
+      .map(({ payload }) => ({ id: blockIdOf(payload), payload }))
+      .filter(({ id }) => this.#appendOnce.admit(core.term, id));
+    if (blocks.length === 0) return;
+    const proposals = blocks.map(({ payload }) => ({
+      kind: 'block' as const,
+      payload,
+      payloadHash: payloadHashOf(payload),
+    }));
+    if (core.propose(proposals) !== 'appended') for (const { id } of blocks) this.#appendOnce.forget(id);
     this.#schedulePump();
   }
 
@@ -473,6 +501,7 @@ export class Replica {
     if (this.#stopped) return;
     this.#guard(() => {
       this.#core.tick();
+      this.#appendArrived();
       this.#proposals.tick();
       this.#noteFollowers();
       this.#schedulePump();
@@ -522,7 +551,10 @@ export class Replica {
     if (this.#options.log.hasStaged)
       this.#flushing ??= this.#flush()
         .catch(this.#fatal)
-        .finally(() => (this.#flushing = null));
+        .finally(() => {
+          this.#flushing = null;
+          this.#guard(() => this.#appendArrived());
+        });
   }
 
   /** Writes the log, batch after batch, each followed by the hard state that promises it. */
@@ -541,6 +573,12 @@ export class Replica {
         this.#guard(() => this.#core.logDurable(position.index, sequence));
         this.#schedulePump();
       }, this.#fatal);
+      if (this.#arrived.length === 0) continue;
+      this.#guard(() => {
+        this.#appendArrived();
+        // Now, so that they are staged for the batch that comes next.
+        this.#pump();
+      });
     }
   }
 

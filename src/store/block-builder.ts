@@ -49,15 +49,17 @@ export interface BlockBuilderOptions {
 
 /** Part number and length in front of a span, at most. */
 const spanOverheadBytesMax = 7;
+/** A builder with columns for more spans is not used again. */
+const reusedSpansMax = 32_768;
 
 export class BlockBuilder {
   readonly #codec: Codec;
   readonly #builder: string;
   readonly #rawBytesTarget: number;
   readonly #frameBytesTarget: number;
-  readonly #parts = new PartTable();
+  #parts = new PartTable();
   /** Per group of every export taken. */
-  readonly #groups: { readonly request: Buffer; readonly part: number }[] = [];
+  #groups: { readonly request: Buffer; readonly part: number }[] = [];
   readonly #traces = new FingerprintTable();
   // Per trace: the rows of the first and the last span of its chain, plus one, so that zero is none yet; its bytes at most.
   #head = new Int32Array(64);
@@ -70,8 +72,10 @@ export class BlockBuilder {
   #next = new Int32Array(256);
   #spanCount = 0;
   #rawBytes = 0;
-  readonly #minStart = { high: 0xffff_ffff, low: 0xffff_ffff };
-  readonly #maxEnd = { high: 0, low: 0 };
+  #minStart = { high: 0xffff_ffff, low: 0xffff_ffff };
+  #maxEnd = { high: 0, low: 0 };
+  /** Where frames are put together. */
+  readonly #frameRoom: Buffer;
 
   constructor(options: BlockBuilderOptions) {
     invariant(/^[0-9a-f]{32}$/.test(options.builder), 'a builder is named by 32 hex digits');
@@ -79,6 +83,23 @@ export class BlockBuilder {
     this.#builder = options.builder;
     this.#rawBytesTarget = options.blockRawBytesTarget ?? limits.blockRawBytesTarget;
     this.#frameBytesTarget = options.frameRawBytesTarget ?? limits.frameRawBytesTarget;
+    this.#frameRoom = Buffer.allocUnsafeSlow(this.#frameBytesTarget);
+  }
+
+  /** Ready for another block, with the memory of the one that was sealed; false when that was so large that it had better be given up. */
+  reuse(): boolean {
+    if (this.#group.length > reusedSpansMax) return false;
+    this.#parts = new PartTable();
+    this.#groups = [];
+    this.#traces.clear();
+    this.#head.fill(0);
+    this.#tail.fill(0);
+    this.#traceBytes.fill(0);
+    this.#spanCount = 0;
+    this.#rawBytes = 0;
+    this.#minStart = { high: 0xffff_ffff, low: 0xffff_ffff };
+    this.#maxEnd = { high: 0, low: 0 };
+    return true;
   }
 
   /** What the frames will hold before compression, at most. */
@@ -185,7 +206,7 @@ export class BlockBuilder {
   *sealing(counter: number): Generator<void, SealedBlock, void> {
     invariant(!this.isEmpty, 'a block holds spans');
     invariant(Number.isSafeInteger(counter) && counter >= 0, `not a block counter: ${counter}`);
-    const frames = new FrameWriter(this.#codec, this.#frameBytesTarget);
+    const frames = new FrameWriter(this.#codec, this.#frameBytesTarget, this.#frameRoom);
     for (let trace = 0; trace < this.#traces.size; trace += 1) {
       if (frames.makeRoom(this.#traceBytes[trace] as number)) yield;
       yield* this.#writeTrace(trace, frames);

@@ -19,7 +19,7 @@ import { asIndex, emptyLog } from '../raft/core/types.ts';
 import type { BaseRecord } from './base-record.ts';
 import { decodeBaseRecord, encodeBaseRecord } from './base-record.ts';
 import { DamagedEntryError, DamagedError } from './damaged.ts';
-import { decodeEntry, encodeEntry, entryOverheadBytes, faultOf, positionOf, verifyEntry } from './entry.ts';
+import { decodeEntry, encodeEntry, entryOverheadBytes, faultOf, positionOf, recordOf, verifyEntry } from './entry.ts';
 import { EntryCache } from './entry-cache.ts';
 import { invariant, InvariantError } from './invariant.ts';
 import { baseKey, entriesEnd, entryKey } from './log-keys.ts';
@@ -449,7 +449,7 @@ export class BlockLog {
     for (let index = position.index + 1; index <= this.#durable.index; index += 1) {
       operations.push({ type: 'del', key: entryKey(index) });
     }
-    for (const entry of puts) operations.push({ type: 'put', key: entryKey(entry.index), value: encodeEntry(entry) });
+    for (const entry of puts) operations.push({ type: 'put', key: entryKey(entry.index), value: recordOf(entry) });
     return operations;
   }
 

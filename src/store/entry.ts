@@ -7,6 +7,7 @@
  * Header, the bytes that are hashed: version u8, kind u8, six zeros, term u64, index u64, time u64, previous hash, payload hash.
  * The payload's length is outside of it, so a redacted payload leaves the chain whole (protocol C5).
  */
+import { limits } from '../limits.ts';
 import { digestBytes, sha256 } from '../platform/digest.ts';
 import type { Entry, EntryHash, EntryKind, LogIndex, LogPosition } from '../raft/core/types.ts';
 import { asHash, asIndex, asTerm } from '../raft/core/types.ts';
@@ -73,6 +74,35 @@ export function encodeEntry(entry: Entry): Uint8Array {
   record.set(entry.payload, entryOverheadBytes);
   writeChecksum(record);
   return record;
+}
+
+/** Records of entries that were received. Each lives as long as its entry anyway: the payload is a part of it. */
+const received = new WeakMap<Entry, Uint8Array>();
+/** Records of entries that were encoded here lately, the oldest first. */
+const encoded = new Map<Entry, Uint8Array>();
+let encodedBytes = 0;
+
+/**
+ * The record of `entry`, made once: a leader sends it to every follower and writes it to its own log, and a follower writes down
+ * the bytes that came. It must not be changed.
+ */
+export function recordOf(entry: Entry): Uint8Array {
+  const known = received.get(entry) ?? encoded.get(entry);
+  if (known !== undefined) return known;
+  const record = encodeEntry(entry);
+  encoded.set(entry, record);
+  encodedBytes += record.length;
+  for (const [oldest, { length }] of encoded) {
+    if (encodedBytes <= limits.recordsBytesMax) break;
+    encoded.delete(oldest);
+    encodedBytes -= length;
+  }
+  return record;
+}
+
+/** `entry` was decoded from `record`, which belongs to nobody else. */
+export function rememberRecord(entry: Entry, record: Uint8Array): void {
+  received.set(entry, record);
 }
 
 /**

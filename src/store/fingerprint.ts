@@ -60,6 +60,12 @@ export class FingerprintTable {
     return this.#size;
   }
 
+  /** Forgets all, and keeps its memory. */
+  clear(): void {
+    this.#slots.fill(0);
+    this.#size = 0;
+  }
+
   /** The fingerprint with this number. */
   at(number: number): Fingerprint {
     if (number >= this.#size) throw new RangeError(`there is no fingerprint ${number}`);

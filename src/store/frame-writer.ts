@@ -27,10 +27,11 @@ export class FrameWriter {
   #sliceStart = 0;
   #slices = 0;
 
-  constructor(codec: Codec, bytesTarget: number) {
+  /** `room` is where frames are put together before they are compressed; nobody else's until the last one is closed. */
+  constructor(codec: Codec, bytesTarget: number, room: Buffer) {
     this.#codec = codec;
     this.#bytesTarget = bytesTarget;
-    this.#raw = Buffer.allocUnsafeSlow(bytesTarget);
+    this.#raw = room;
   }
 
   get rawBytesClosed(): number {

@@ -70,6 +70,8 @@ export class HardStateFile {
   /** The write after the one in flight. */
   #next: Promise<void> | null = null;
   #failure: Error | null = null;
+  /** The copies of the generation that is being written; one write is in flight. */
+  readonly #copies = new Uint8Array(copies * hardStateSlots.slotBytes);
 
   private constructor(slots: SlotFile, newest: Generation | null, problem: HardStateProblem) {
     this.#slots = slots;
@@ -145,11 +147,9 @@ export class HardStateFile {
     const state = this.#requested;
     invariant(state !== null, 'a write has a state');
     const counter = this.#counter + 1;
-    const slot = encodeSlot({ counter, state });
-    const bytes = new Uint8Array(copies * slot.length);
-    for (let copy = 0; copy < copies; copy += 1) bytes.set(slot, copy * slot.length);
+    this.#encode({ counter, state });
     try {
-      await this.#slots.write(copies * (counter % 2), bytes);
+      await this.#slots.write(copies * (counter % 2), this.#copies);
     } catch (error) {
       this.#failure ??= writeFailure('the hard state', error);
       throw this.#failure;
@@ -157,6 +157,12 @@ export class HardStateFile {
     this.#counter = counter;
     this.#state = state;
     this.#writing = null;
+  }
+
+  #encode(generation: Generation): void {
+    const { slotBytes } = hardStateSlots;
+    encodeSlot(generation, this.#copies.subarray(0, slotBytes));
+    for (let copy = 1; copy < copies; copy += 1) this.#copies.copyWithin(copy * slotBytes, 0, slotBytes);
   }
 
   async close(): Promise<void> {
@@ -199,7 +205,7 @@ function assertFollows(before: HardState | null, after: HardState): void {
 }
 
 /** Slot: length u32 of the record | JSON record | zeros. */
-function encodeSlot({ counter, state }: Generation): Uint8Array {
+function encodeSlot({ counter, state }: Generation, slot: Uint8Array): void {
   const { configuration, formatLevel, formatLevelWritten, ...rest } = state;
   invariant(formatLevel <= formatLevelWritten, 'what is in force was written');
   const isPlain = configuration === null && formatLevelWritten === 1;
@@ -207,11 +213,10 @@ function encodeSlot({ counter, state }: Generation): Uint8Array {
   const release = formatReleases[formatLevelWritten];
   const fields = isPlain ? { format: 1, counter, ...rest } : { format: formatVersion, counter, release, ...state };
   const record = encodeJsonRecord(fields);
-  const slot = new Uint8Array(hardStateSlots.slotBytes);
   invariant(lengthBytes + record.length <= slot.length, 'hard state must fit into a slot');
   viewOf(slot).setUint32(0, record.length);
   slot.set(record, lengthBytes);
-  return slot;
+  slot.fill(0, lengthBytes + record.length);
 }
 
 type Slot = Generation | 'empty' | 'damaged';

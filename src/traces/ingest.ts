@@ -61,6 +61,8 @@ export class Ingest {
   readonly #options: IngestOptions;
   readonly #queue: Waiting[] = [];
   #builder: BlockBuilder;
+  /** One that was sealed, for the next block. */
+  #spare: BlockBuilder | null = null;
   /** Exports with spans in the block that is filling. */
   #inBlock = new Set<Waiting>();
   #inFlight = 0;
@@ -73,6 +75,9 @@ export class Ingest {
   }
 
   #newBuilder(): BlockBuilder {
+    const spare = this.#spare;
+    this.#spare = null;
+    if (spare !== null) return spare;
     const { codec, builder, blockRawBytesTarget } = this.#options;
     return new BlockBuilder({ codec, builder, ...(blockRawBytesTarget === undefined ? {} : { blockRawBytesTarget }) });
   }
@@ -156,6 +161,7 @@ export class Ingest {
         if (waiting.taken === waiting.walked.spanCount) this.#queue.shift();
       }
       if (this.#inFlight === 0) this.#send();
+      if (this.#queue.length === 0) break;
       await this.#options.executor.nextTurn();
     }
     this.#running = false;
@@ -197,6 +203,7 @@ export class Ingest {
     const counter = this.#counter;
     const { id, payload } =
       builder.rawBytes <= sealedAtOnceBytes ? builder.seal(counter) : await executor.run(builder.sealing(counter));
+    if (builder.reuse()) this.#spare = builder;
     return propose(id, payload);
   }
 

@@ -5,7 +5,6 @@
 import { errorOf, QuorateError } from '../errors.ts';
 import { type ClientLimits, limits, type RetentionLimits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
-import { DiskError } from '../platform/disk-error.ts';
 import type { Platform } from '../platform/platform.ts';
 import { belongs, votersOnly, votes } from '../raft/core/configuration.ts';
 import { type FormatRange, formatRange } from '../raft/core/format-level.ts';
@@ -15,7 +14,6 @@ import {
   type ConfigurationAt,
   emptyLog,
   type Entry,
-  type EntryHash,
   type LogBase,
   type LogIndex,
   type NodeId,
@@ -28,34 +26,30 @@ import { Founder } from '../raft/founding.ts';
 import { Replica, type ReplicaStatus } from '../raft/replica.ts';
 import type { BlockLog } from '../store/block-log.ts';
 import { BlockReader } from '../store/block-reader.ts';
-import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
+import { DamagedEntryError } from '../store/damaged.ts';
 import type { HardState, HardStateFile } from '../store/hard-state.ts';
 import type { TermRun } from '../store/term-runs.ts';
 import type { Founding, Hello, MemberChange, PeerMessage, Refusal, Transport } from '../transport/transport.ts';
 import { clocksFrom, protocolVersion } from '../transport/transport.ts';
 import { version } from '../version.ts';
-import { ClockGuard, readClock } from './clock-guard.ts';
 import { type DataDirectory, openDataDirectory } from './data-directory.ts';
+import { Expiry } from './expiry.ts';
 import { FormatUpgrade } from './format-upgrade.ts';
 import { type HealthStatus, healthStatus } from './health-status.ts';
 import { Ingest, type WriteResult } from './ingest.ts';
-import { LargeLookups } from './large-lookups.ts';
 import { LeaderHealth } from './leader-health.ts';
 import { type Leader, Leadership } from './leadership.ts';
 import { findTerms, findTermsOrCut } from './log-terms.ts';
-import { LogTrimming } from './log-trimming.ts';
-import { lookUpTrace, type TracePage } from './lookup.ts';
 import { Membership } from './membership.ts';
 import { whyNoLeader } from './no-leader.ts';
 import { Peers, type Report } from './peers.ts';
 import type { DiskHealth } from './relief.ts';
-import { Retention, windowBounds } from './retention.ts';
 import { Scrub, type ScrubStatus } from './scrub.ts';
 import { SpaceWatch } from './space-watch.ts';
 import { memberStatuses, type StoreStatus } from './status.ts';
+import { type StoreDigest, StoreDigests } from './store-digest.ts';
 import { TraceIndexer } from './trace-indexer.ts';
-
-export type Consistency = 'linearizable' | 'stale';
+import { type Consistency, type ReadOptions, type TraceRead, TraceReader } from './trace-reader.ts';
 
 export interface TraceStoreOptions {
   readonly platform: Platform;
@@ -95,26 +89,6 @@ export interface TraceStoreOptions {
   readonly fatal: (error: Error) => void;
 }
 
-export interface ReadOptions {
-  /** The `next` of the page before this one. */
-  readonly after?: LogIndex | null;
-}
-
-/** A page of a trace and the applied index it was read at. */
-export interface TraceRead extends TracePage {
-  readonly applied: LogIndex;
-}
-
-export interface StoreDigest {
-  readonly index: LogIndex;
-  /** The log begins after this entry. */
-  readonly begins: LogIndex;
-  readonly logHash: EntryHash;
-  readonly indexDigest: string;
-  /** (trace, block) pairs in the index. */
-  readonly references: number;
-}
-
 /** The part that exists once the cluster is founded. */
 interface Running {
   readonly replica: Replica;
@@ -123,14 +97,10 @@ interface Running {
   readonly leadership: Leadership;
   readonly health: LeaderHealth;
   readonly scrub: Scrub;
-  readonly trimming: LogTrimming;
-  readonly retention: Retention;
 }
 
 /** Often enough that a status page is not behind what the others already know. */
 const reportEveryMs = 250;
-const lookupGraceMs = 50;
-const nothingExpires: RetentionLimits = { ageMs: null, bytes: null };
 
 export class TraceStore {
   readonly #options: TraceStoreOptions;
@@ -142,11 +112,12 @@ export class TraceStore {
   readonly #boot: string;
   readonly #peers: Peers;
   readonly #membership: Membership;
-  readonly #clockGuard: ClockGuard;
+  readonly #expiry: Expiry;
   readonly #formats: FormatRange;
   readonly #formatUpgrade: FormatUpgrade;
   readonly #entries: EntryRepair;
-  readonly #largeLookups: LargeLookups;
+  readonly #reader: TraceReader;
+  readonly #digests: StoreDigests;
   #founder: Founder | null = null;
   /** Under way, or done. */
   #founding: Promise<void> | null = null;
@@ -155,7 +126,6 @@ export class TraceStore {
   #baseOffered: (base: LogBase) => void = () => undefined;
   #leaving = false;
   #stopped = false;
-  #digesting = false;
   #cancelReport: () => void = () => undefined;
 
   private constructor(options: TraceStoreOptions, space: SpaceWatch, { log, hardState, incarnation }: DataDirectory) {
@@ -175,20 +145,30 @@ export class TraceStore {
       ask: (peer, wanted) => transport.send(peer, 'control', { kind: 'fetch', ...wanted }),
       fatal: (error) => this.#fatal(error),
     });
-    this.#largeLookups = new LargeLookups({ clock: platform.clock, atOnce: limits.largeLookupsAtOnce });
+    this.#reader = new TraceReader({
+      platform,
+      logger,
+      log,
+      entries: this.#entries,
+      limits: this.#limits,
+      stopping: () => (this.#stopped ? this.#stopping() : null),
+    });
+    this.#digests = new StoreDigests({ clock: platform.clock, log, entries: this.#entries });
     this.#peers = new Peers({
       node: options.node,
       clock: platform.clock,
       logger,
       members: () => this.#membership.addresses,
     });
-    this.#clockGuard = new ClockGuard({
+    this.#expiry = new Expiry({
+      ...options,
       self: this.#self,
-      ageMs: options.retention?.ageMs ?? null,
-      toleranceMs: options.clockToleranceMs ?? limits.clockToleranceMs,
-      logger,
-      configuration: () => this.#running?.replica.configuration.configuration ?? null,
+      clock: platform.clock,
+      log,
+      entries: this.#entries,
       clockOf: (replica) => this.#peers.clockOf(replica),
+      isSpaceShort: () => space.level !== 'ample',
+      fatal: (error) => this.#fatal(error),
     });
     this.#formats = options.formats ?? formatRange;
     this.#formatUpgrade = new FormatUpgrade({
@@ -340,22 +320,14 @@ export class TraceStore {
 
   async #startReplica(terms: readonly TermRun[]): Promise<void> {
     const { platform, transport, logger } = this.#options;
-    const { retention: kept = nothingExpires } = this.#options;
     const index = await TraceIndexer.open({
       platform,
       log: this.#log,
       entries: this.#entries,
       logger,
       incarnation: this.#hardState.state?.incarnation ?? '',
-      ...windowBounds(kept, this.#options.retentionWindowBytesMin),
+      ...this.#expiry.windowBounds,
       ...(this.#options.indexFlushEntries === undefined ? {} : { flushEntries: this.#options.indexFlushEntries }),
-    });
-    const trimming = new LogTrimming({
-      clock: platform.clock,
-      logger,
-      log: this.#log,
-      isUrgent: () => this.#space.level !== 'ample',
-      fatal: (error) => this.#fatal(error),
     });
     const replica = await Replica.start({
       self: this.#self,
@@ -368,7 +340,7 @@ export class TraceStore {
       entries: this.#entries,
       hardState: this.#hardState,
       terms,
-      entryTimeMs: (beforeMs) => this.#clockGuard.entryTimeMs(readClock(platform.clock), beforeMs),
+      entryTimeMs: (beforeMs) => this.#expiry.entryTimeMs(beforeMs),
       applied: index.applied,
       apply: (entry) => {
         index.apply(entry);
@@ -381,12 +353,12 @@ export class TraceStore {
       installed: ({ position }) => index.installBase(position),
       trimmed: (base) => {
         index.trimTo(base);
-        trimming.wake();
+        this.#expiry.trimmed();
       },
       membersChanged: () => this.#membersChanged(),
       // Whoever cannot read it is refused from now on, also where it was connected before.
       formatLevelChanged: () => transport.helloChanged(),
-      takesBlocks: () => (this.#running?.health.takesBlocks ?? true) && this.#canTellTime,
+      takesBlocks: () => (this.#running?.health.takesBlocks ?? true) && this.#expiry.canTellTime,
       forward: (to, term, payload) => transport.send(to, 'bulk', { kind: 'forward', term, payload }),
       fatal: (error) => this.#fatal(error),
     });
@@ -413,7 +385,10 @@ export class TraceStore {
       send: (to, message) => transport.send(to, 'control', message),
     });
     const own = (): DiskHealth => ({
-      writeMs: replica.writeTimes.recent?.syncP50Ms ?? null,
+      // Asked for only where it counts: it sorts hundreds of samples, and `takesBlocks` is asked at every block.
+      get writeMs() {
+        return replica.writeTimes.recent?.syncP50Ms ?? null;
+      },
       space: this.#space.level,
     });
     const health = new LeaderHealth({ clock: platform.clock, logger, leadership, own });
@@ -428,23 +403,8 @@ export class TraceStore {
       bytesPerSecond: this.#limits.scrubBytesPerSecond,
       restMs: this.#options.scrubRestMs ?? limits.scrubRestMs,
     });
-    const retention = new Retention({
-      limits: kept,
-      everyMs: this.#options.trimEveryMs ?? limits.trimEveryMs,
-      clock: platform.clock,
-      index,
-      log: this.#entries,
-      leads: () => replica.status.role === 'leader',
-      base: () => replica.base,
-      applied: () => replica.status.applied,
-      configuration: () => replica.configuration,
-      formatLevel: () => replica.status.formatLevel,
-      expiryTimeMs: () => this.#clockGuard.expiryTimeMs,
-      propose: (base) => replica.proposeTrim(base),
-    });
-    this.#running = { replica, index, ingest, leadership, health, scrub, trimming, retention };
-    // What a crash left.
-    trimming.wake();
+    this.#running = { replica, index, ingest, leadership, health, scrub };
+    this.#expiry.begin({ replica, index });
     this.#membersChanged();
   }
 
@@ -588,15 +548,6 @@ export class TraceStore {
     else this.#baseOffered(base);
   }
 
-  /**
-   * A leader that has just begun may not have heard the clocks of the others yet, a quarter of a second at most. Where spans expire
-   * by age, none is taken in by a clock that may be wrong.
-   */
-  get #canTellTime(): boolean {
-    const isNeeded = this.#options.retention?.ageMs != null && (this.#formatLevel ?? 1) >= clocksFrom;
-    return !isNeeded || this.#clockGuard.isInformed(readClock(this.#options.platform.clock));
-  }
-
   /** A block that no node could open must not get into the log, where every node would fail at it. */
   #isWholeBlock(from: Hello, payload: Uint8Array): boolean {
     try {
@@ -618,21 +569,8 @@ export class TraceStore {
     // It waits in memory: the reserve is not for it.
     if (this.#space.level !== 'reserve') void this.#running?.index.maybeFlush();
     this.#running?.health.look();
-    // What a reader had use for, before.
-    if (this.#log.hasTrimmed) this.#running?.trimming.wake();
-    this.#expire();
+    this.#expiry.look();
     this.#cancelReport = this.#options.platform.clock.after(reportEveryMs, () => this.#report());
-  }
-
-  #expire(): void {
-    const running = this.#running;
-    const leads = running?.replica.status.role === 'leader';
-    const expiredMs = this.#trimmedToMs ?? running?.index.windows[0]?.timeMs ?? null;
-    this.#clockGuard.look(readClock(this.#options.platform.clock), leads ? { expiredMs } : null);
-    void running?.retention.look().catch((error: unknown) => {
-      // What it waited for may end with the node.
-      if (!this.#stopped) this.#fatal(errorOf(error));
-    });
   }
 
   #tellPeers(): void {
@@ -652,12 +590,6 @@ export class TraceStore {
       const takesClock = (this.#peers.get(member)?.hello.formats.newest ?? 1) >= clocksFrom;
       transport.send(member, 'control', takesClock ? report : { ...report, clockMs: null });
     }
-  }
-
-  /** Entry time where the log begins; null while it begins with its first entry. */
-  get #trimmedToMs(): number | null {
-    const { base } = this.#log;
-    return base === null || base.position.index === emptyLog.index ? null : base.timeMs;
   }
 
   /** Able to serve linearizable reads and writes, as far as this node can tell. */
@@ -709,59 +641,11 @@ export class TraceStore {
    * deadline; with `not-ready`, or `damaged`.
    */
   async read(traceId: Uint8Array, consistency: Consistency, { after = null }: ReadOptions = {}): Promise<TraceRead> {
-    const { replica, index } = this.#require();
-    const { platform, logger } = this.#options;
-    const { lookupBlocksMax: blocksMax, lookupBytesMax: bytesMax } = this.#limits;
-    const { clock, codec, executor } = platform;
-    const untilMs = clock.monotonicMs() + limits.readDeadlineMs;
-    const applied = consistency === 'linearizable' ? await replica.linearize() : replica.status.applied;
-    try {
-      const page = lookUpTrace(
-        { traceId, after, untilMs },
-        {
-          log: { read: (block) => this.#entries.read(block, untilMs), pin: () => this.#log.pin() },
-          index,
-          clock,
-          codec,
-          executor,
-          large: this.#largeLookups,
-          budget: { blocksMax, bytesMax },
-        },
-      );
-      return { ...(await this.#inTime(page, untilMs)), applied };
-    } catch (error) {
-      if (this.#stopped && !(error instanceof QuorateError)) throw this.#stopping();
-      if (!(error instanceof DamagedError || error instanceof DiskError)) throw error;
-      logger.error({ error: error.message }, 'stored bytes cannot be read');
-      throw new QuorateError('damaged', `${error.message}: ask another node`);
-    }
+    return this.#reader.read(this.#require(), { traceId, consistency, after });
   }
 
   #stopping(): QuorateError {
     return new QuorateError('not-ready', 'this node is stopping: ask another one');
-  }
-
-  /** A disk that hangs must not keep a client waiting past its deadline. What waits for something else tells of it before. */
-  #inTime(page: Promise<TracePage>, untilMs: number): Promise<TracePage> {
-    const { clock } = this.#options.platform;
-    return new Promise((resolve, reject) => {
-      let over = false;
-      const cancel = clock.after(Math.max(0, untilMs - clock.monotonicMs()) + lookupGraceMs, () => {
-        over = true;
-        reject(new QuorateError('unavailable', 'this node could not read its disk in time: ask another one'));
-      });
-      page.then(
-        (found) => {
-          if (over) return found.release();
-          cancel();
-          resolve(found);
-        },
-        (error: unknown) => {
-          cancel();
-          reject(errorOf(error));
-        },
-      );
-    });
   }
 
   /** Makes `to`, or the node that is best able to, the leader, and resolves with who leads then; see `Leadership.transfer`. */
@@ -776,23 +660,7 @@ export class TraceStore {
    */
   async digest(index: LogIndex): Promise<StoreDigest> {
     const { replica, index: indexer } = this.#require();
-    const { applied } = replica.status;
-    if (index > applied)
-      throw new QuorateError('not-ready', `this node has applied entry ${applied}, not yet ${index}`);
-    if (this.#digesting) throw new QuorateError('overloaded', 'this node computes another digest: ask again later');
-    this.#digesting = true;
-    try {
-      const begins = this.#log.base?.position.index ?? emptyLog.index;
-      const untilMs = this.#options.platform.clock.monotonicMs() + limits.readDeadlineMs;
-      const logHash =
-        index <= begins
-          ? (this.#log.base?.position.hash ?? emptyLog.hash)
-          : (await this.#entries.read(index, untilMs)).hash;
-      const digest = await indexer.digest(begins, index);
-      return { index, begins, logHash, indexDigest: digest.toString(), references: digest.count };
-    } finally {
-      this.#digesting = false;
-    }
+    return this.#digests.digest(index, replica.status.applied, indexer);
   }
 
   #require(): Running {
@@ -851,12 +719,7 @@ export class TraceStore {
       }),
       applicants: this.#membership.applicants.map((hello) => ({ id: hello.node, peer: hello.peer })),
       lastHandOver: running?.leadership.lastHandOver ?? null,
-      retention: {
-        ...(this.#options.retention ?? nothingExpires),
-        trimmedTo: this.#log.base?.position.index ?? emptyLog.index,
-        trimmedToMs: this.#trimmedToMs,
-      },
-      clockAlarm: this.#clockGuard.alarm,
+      ...this.#expiry.status,
     };
   }
 
@@ -890,7 +753,7 @@ export class TraceStore {
     this.#running?.replica.stop();
     this.#running?.index.stop();
     this.#running?.scrub.stop();
-    this.#running?.trimming.stop();
+    this.#expiry.stop();
     this.#entries.close();
     this.#membership.close();
   }
@@ -917,7 +780,7 @@ export class TraceStore {
     await this.#running?.replica.idle();
     await this.#entries.idle();
     await this.#running?.scrub.idle();
-    await this.#running?.trimming.idle();
+    await this.#expiry.idle();
     await this.#space.idle();
     await this.#running?.index.close();
     await this.#log.close();

@@ -23,9 +23,9 @@ import {
   type ReplicaId,
   type Term,
 } from '../raft/core/types.ts';
-import { decodeEntry, encodeEntry, verifyEntry } from '../store/entry.ts';
+import { decodeEntry, encodeEntry, recordOf, rememberRecord, verifyEntry } from '../store/entry.ts';
 import { decodeTrim, encodeTrim } from '../store/trim-record.ts';
-import { packFields, unpackFields, type Fields } from './fields.ts';
+import { fieldsOf, packFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
 import {
   handOverErrors,
@@ -56,7 +56,7 @@ export function encodeMessage(message: PeerMessage): Uint8Array[] {
       }
       if (message.message.type !== 'append') return encodeFrame(packFields({ kind: 'raft', message: message.message }));
       const { entries, ...append } = message.message;
-      const records = entries.map((entry) => encodeEntry(entry));
+      const records = entries.map((entry) => recordOf(entry));
       const sizes = records.map((record) => record.length);
       return encodeFrame(packFields({ kind: 'raft', message: { ...append, sizes } }), records);
     }
@@ -90,7 +90,7 @@ const withBody: ReadonlySet<string> = new Set(['append', 'snapshot', 'forward', 
 
 /** Throws `FrameError`. Entries and payloads are views of the frame's body. */
 export function decodeMessage(frame: Frame): PeerMessage {
-  const fields = unpackFields(frame.header);
+  const fields = fieldsOf(frame);
   const kind = fields.string('kind');
   const isRaft = kind === 'raft';
   const message = isRaft ? fields.map('message') : fields;
@@ -236,6 +236,7 @@ function entryIn(record: Uint8Array, expected: LogIndex): Entry {
   try {
     const entry = decodeEntry(record, expected);
     verifyEntry(entry);
+    rememberRecord(entry, record);
     return entry;
   } catch (error) {
     throw new FrameError(

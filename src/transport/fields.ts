@@ -3,17 +3,30 @@
  * it is unpacked, so that no length in it can ask for more memory than the bytes themselves, and no extension type is made.
  */
 import { Packr, Unpackr } from 'msgpackr';
-import { FrameError } from './frame.ts';
+import { type Frame, FrameError } from './frame.ts';
 
 const packr = new Packr({ useRecords: false, structuredClone: false, moreTypes: false, variableMapSize: true });
-const unpackr = new Unpackr({ useRecords: false, structuredClone: false, moreTypes: false, int64AsType: 'number' });
+// Maps and not objects: one object shape for each kind of message makes every look at a field slow, and names come from outside.
+const unpackr = new Unpackr({
+  useRecords: false,
+  structuredClone: false,
+  moreTypes: false,
+  int64AsType: 'number',
+  mapsAsObjects: false,
+});
 
 export function packFields(fields: Readonly<Record<string, unknown>>): Uint8Array {
   return packr.pack(fields);
 }
 
+/** The fields of a frame's header, unpacked once: it is looked at as a signal first, and then as a message. Throws `FrameError`. */
+export function fieldsOf(frame: Frame): Fields {
+  frame.fields ??= unpackFields(frame.header);
+  return frame.fields;
+}
+
 /** Throws `FrameError` unless the bytes are exactly one map. */
-export function unpackFields(bytes: Uint8Array): Fields {
+function unpackFields(bytes: Uint8Array): Fields {
   scan(bytes);
   try {
     return new Fields(unpackr.unpack(bytes), 'the header');
@@ -25,22 +38,21 @@ export function unpackFields(bytes: Uint8Array): Fields {
 
 /** A map from outside; every read names the kind of value it must be. */
 export class Fields {
-  readonly #values: Readonly<Record<string, unknown>>;
+  readonly #values: ReadonlyMap<unknown, unknown>;
   readonly #name: string;
 
   constructor(value: unknown, name: string) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw new FrameError(`${name} is not a map`);
-    this.#values = value as Readonly<Record<string, unknown>>;
+    if (!(value instanceof Map)) throw new FrameError(`${name} is not a map`);
+    this.#values = value;
     this.#name = name;
   }
 
   names(): string[] {
-    return Object.keys(this.#values);
+    return [...this.#values.keys()].map(String);
   }
 
   has(field: string): boolean {
-    return Object.hasOwn(this.#values, field);
+    return this.#values.has(field);
   }
 
   /** A whole number from 0 to 2^53 - 1. */
@@ -49,11 +61,7 @@ export class Fields {
   }
 
   string(field: string, lengthMax = 256): string {
-    const value = this.#get(field);
-    if (typeof value !== 'string' || value.length > lengthMax) {
-      throw new FrameError(`${field} in ${this.#name} is not a string of at most ${lengthMax} characters`);
-    }
-    return value;
+    return stringIn(this.#get(field), lengthMax, `${field} in ${this.#name}`);
   }
 
   boolean(field: string): boolean {
@@ -71,7 +79,7 @@ export class Fields {
   }
 
   strings(field: string, lengthMax: number): string[] {
-    return this.#list(field, lengthMax).map((item) => new Fields({ item }, `${field} in ${this.#name}`).string('item'));
+    return this.#list(field, lengthMax).map((item) => stringIn(item, 256, `an item of ${field} in ${this.#name}`));
   }
 
   isNull(field: string): boolean {
@@ -92,8 +100,13 @@ export class Fields {
   }
 
   #get(field: string): unknown {
-    return this.has(field) ? this.#values[field] : undefined;
+    return this.#values.get(field);
   }
+}
+
+function stringIn(value: unknown, lengthMax: number, where: string): string {
+  if (typeof value === 'string' && value.length <= lengthMax) return value;
+  throw new FrameError(`${where} is not a string of at most ${lengthMax} characters`);
 }
 
 function integerIn(value: unknown, where: string): number {

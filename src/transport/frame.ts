@@ -6,6 +6,7 @@
  */
 import { crc32 } from '../platform/digest.ts';
 import { limits } from '../limits.ts';
+import type { Fields } from './fields.ts';
 
 /** Bytes that no node sends. The connection they came from is cut off. */
 export class FrameError extends Error {
@@ -15,6 +16,8 @@ export class FrameError extends Error {
 export interface Frame {
   readonly header: Uint8Array;
   readonly body: Uint8Array;
+  /** What `fieldsOf` read in the header. */
+  fields?: Fields;
 }
 
 const prefixBytes = 12;

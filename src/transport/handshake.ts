@@ -6,7 +6,7 @@
 import { otherCluster } from '../raft/core/cluster-epoch.ts';
 import { formatReleases } from '../raft/core/format-level.ts';
 import { asBootId, asNodeId, asReplicaId, nodeIdOf, type NodeId } from '../raft/core/types.ts';
-import { packFields, unpackFields, type Fields } from './fields.ts';
+import { fieldsOf, packFields, type Fields } from './fields.ts';
 import { encodeFrame, FrameError, type Frame } from './frame.ts';
 import { type Channel, type Hello, type Refusal, refusalCodes } from './transport.ts';
 
@@ -29,7 +29,7 @@ export function encodeSignal(signal: Signal): Uint8Array[] {
 /** The signal in a frame, or null when it is a message. Throws `FrameError`. */
 export function decodeSignal(frame: Frame): Signal | null {
   // A message has `kind` where a signal has `signal`; both decoders check all they use.
-  const fields = unpackFields(frame.header);
+  const fields = fieldsOf(frame);
   if (!fields.has('signal')) return null;
   if (frame.body.length > 0) throw new FrameError('a signal with a body');
   const signal = fields.string('signal');

@@ -2,7 +2,8 @@
 import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { deflateSync } from 'node:zlib';
+import { randomBytes } from 'node:crypto';
+import { constants, deflateSync, zstdCompressSync } from 'node:zlib';
 import { Level } from 'level';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -44,6 +45,16 @@ diskSpaceConformance('statfs', openSubject);
 clockConformance('system', () => ({ clock: realClock, drive: driveReal }));
 executorConformance('event loop', () => ({ executor: openRealExecutor(), clock: realClock, drive: driveReal }));
 codecConformance('zstd', realCodec);
+it('frames are those of zstd, whatever was compressed before', () => {
+  const params = { [constants.ZSTD_c_compressionLevel]: 1 };
+  const raws = [3, 60_000, 0, 131_072, 500, 131_073, 64_000].map((length) =>
+    randomBytes(length).fill(7, 0, length >>> 1),
+  );
+  for (const raw of [...raws, ...raws.toReversed()]) {
+    const expected = zstdCompressSync(raw, { params, pledgedSrcSize: raw.length });
+    expect(Buffer.compare(realCodec.compress(raw), expected), `${raw.length} bytes`).toBe(0);
+  }
+});
 randomConformance('system', realRandom);
 pipeConformance('TCP', () => {
   const network = new RealPipeNetwork();

@@ -61,7 +61,7 @@ export class RandomCluster {
     else if (kind < 440) this.#deliver(pick, false);
     else if (kind < 455) this.#deliver(pick, true);
     else if (kind < 465) this.#transit.splice(pick % Math.max(1, this.#transit.length), 1);
-    else if (kind < 692) this.#persistSome(pick);
+    else if (kind < 680) this.#persistSome(pick);
     else if (kind < 700) this.#trim(pick);
     else if (kind < 840) this.#act(replica, () => replica.tick());
     else if (kind < 900) this.#propose(pick);

@@ -1,4 +1,7 @@
-/** What strace saw of a node: every fdatasync and fsync that succeeded, with its file and the moment it returned. */
+/**
+ * What strace saw of a node: every sync that succeeded, with its file and the moment it returned. A sync is an fdatasync, an
+ * fsync, or a write to a file that was opened with O_DSYNC.
+ */
 import { readFileSync } from 'node:fs';
 
 export interface KernelSync {
@@ -16,31 +19,50 @@ export const tracedInto = (file: string): string[] => [
   '-y',
   '-ttt',
   '-T',
+  '-s',
+  '0',
   '-e',
-  'trace=fdatasync,fsync',
+  'trace=fdatasync,fsync,pwrite64,openat',
   '-o',
   file,
 ];
 
 /** `PID 1700000000.000001 fdatasync(23</data/n1/log/000003.log>) = 0 <0.000401>` */
-const whole = /^\d+\s+(?<at>[\d.]+) f(?:data)?sync\(\d+<(?<path>[^>]+)>\)\s+= 0 <(?<took>[\d.]+)>/;
-const begun = /^(?<pid>\d+)\s+[\d.]+ f(?:data)?sync\(\d+<(?<path>[^>]+)>\s*<unfinished/;
-const resumed = /^(?<pid>\d+)\s+(?<at>[\d.]+) <\.\.\. f(?:data)?sync resumed>\)\s+= 0/;
+const line = /^(?<pid>\d+)\s+(?<at>[\d.]+) (?<call>.*)$/;
+const unfinished = / <unfinished \.\.\.>$/;
+const resumed = /^<\.\.\. \w+ resumed>/;
+const duration = / <(?<took>[\d.]+)>$/;
+
+const sync = /^f(?:data)?sync\(\d+<(?<path>[^>]+)>\)\s+= 0$/;
+const write = /^pwrite64\((?<file>\d+<(?<path>[^>]+)>), .*, (?<asked>\d+), \d+\)\s+= (?<written>\d+)$/;
+const open = /^openat\(.*, (?<flags>O_\w+(?:\|O_\w+)*)(?:, 0\d+)?\)\s+= (?<file>\d+<[^>]+>)$/;
 
 export function kernelSyncs(file: string): KernelSync[] {
   const syncs: KernelSync[] = [];
-  const unfinished = new Map<string, string>();
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    const full = whole.exec(line)?.groups;
-    if (full !== undefined) {
-      syncs.push({ path: full['path'] ?? '', endedMs: (Number(full['at']) + Number(full['took'])) * 1_000 });
+  const begun = new Map<string, string>();
+  /** Open files by number and path; whether each write to them is synced. */
+  const isSynced = new Map<string, boolean>();
+  for (const text of readFileSync(file, 'utf8').split('\n')) {
+    const { pid = '', at, call: seen = '' } = line.exec(text)?.groups ?? {};
+    if (unfinished.test(seen)) {
+      begun.set(pid, seen.replace(unfinished, ''));
       continue;
     }
-    const start = begun.exec(line)?.groups;
-    if (start !== undefined) unfinished.set(start['pid'] ?? '', start['path'] ?? '');
-    const end = resumed.exec(line)?.groups;
-    const path = unfinished.get(end?.['pid'] ?? '');
-    if (end !== undefined && path !== undefined) syncs.push({ path, endedMs: Number(end['at']) * 1_000 });
+    const isResumed = resumed.test(seen);
+    const whole = isResumed ? (begun.get(pid) ?? '') + seen.replace(resumed, '') : seen;
+    // What was resumed is written down when it returned, the rest when it began.
+    const tookSeconds = isResumed ? 0 : Number(duration.exec(whole)?.groups?.['took'] ?? 0);
+    const endedMs = (Number(at) + tookSeconds) * 1_000;
+    const call = whole.replace(duration, '');
+    const opened = open.exec(call)?.groups;
+    if (opened !== undefined) isSynced.set(opened['file'] ?? '', /\bO_DSYNC\b/.test(opened['flags'] ?? ''));
+    const written = write.exec(call)?.groups;
+    const path =
+      sync.exec(call)?.groups?.['path'] ??
+      (written !== undefined && isSynced.get(written['file'] ?? '') === true && written['asked'] === written['written']
+        ? written['path']
+        : undefined);
+    if (path !== undefined) syncs.push({ path, endedMs });
   }
   return syncs;
 }

@@ -17,7 +17,7 @@ import { DamagedEntryError, DamagedError } from '../../src/store/damaged.ts';
 import { baseKey, entryKey } from '../../src/store/log-keys.ts';
 import { LargeLookups } from '../../src/traces/large-lookups.ts';
 import { type LookupBudget, type LookupOptions, lookUpTrace, type TracePage } from '../../src/traces/lookup.ts';
-import type { TraceRead } from '../../src/traces/trace-store.ts';
+import type { TraceRead } from '../../src/traces/trace-reader.ts';
 import { keyOf } from '../sim/platform/ordered-bytes.ts';
 import { exportOf, spansIn, type SpanText, traceIdOf } from '../store/exports.ts';
 import { entryAfter } from '../store/support.ts';

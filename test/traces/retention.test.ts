@@ -336,6 +336,15 @@ test('windows of unknown weight are weighed by reading their entries, one a look
   expect(leader.reads).toEqual(['9-10', '7-8', '5-6', '3-4', '1-4', '4']);
 });
 
+test('they are weighed by age, too, while nothing can be judged yet: the clock guard needs the oldest one', async () => {
+  const leader = ten({ ageMs: 3 * second });
+  leader.forgetWeights();
+  for (let look = 0; look < 5; look += 1) expect(await leader.look()).toBe(null);
+  expect(leader.windows.map(({ timeMs }) => timeMs)).toEqual([2, 4, 6, 8, 10].map((at) => at * second));
+  leader.nowMs = 8 * second;
+  expect(await leader.look()).toBe(4);
+});
+
 describe('the base as of the end of the trim', () => {
   /** What a walk over all entries gives. */
   function naive(leader: Leader, index: number): Configuration {

@@ -2,7 +2,8 @@
 import { type FormatRange, formatRange } from '../../src/raft/core/format-level.ts';
 import { asNodeId, type NodeId } from '../../src/raft/core/types.ts';
 import { entryKey } from '../../src/store/log-keys.ts';
-import { TraceStore, type TraceRead } from '../../src/traces/trace-store.ts';
+import { TraceStore } from '../../src/traces/trace-store.ts';
+import type { TraceRead } from '../../src/traces/trace-reader.ts';
 import { levelOfMessage } from '../../src/transport/message-level.ts';
 import { WatchedTransport } from '../sim/links.ts';
 import { MessageLinks } from '../sim/message-links.ts';
@@ -64,7 +65,11 @@ export class ClusterNode {
     this.store = await TraceStore.open({
       platform,
       transport: new WatchedTransport(network.transport(this.id, platform.process), platform.process, {
-        leaving: (from, to, { kind }) => this.#cluster.sent.push(`${from.node}>${to} ${kind}`),
+        leaving: (from, to, message) => {
+          this.#cluster.sent.push(`${from.node}>${to} ${message.kind}`);
+          if (message.kind === 'raft' && message.message.type === 'append' && message.message.entries.length > 0)
+            this.#cluster.appends.push({ to, entries: message.message.entries.length });
+        },
         delivered: (_, to, message) => {
           if (levelOfMessage(message) > this.formats.newest) this.#cluster.unreadable.push(`${message.kind} to ${to}`);
         },
@@ -120,6 +125,8 @@ export class StoreCluster {
   readonly newcomers: ClusterNode[] = [];
   /** Kinds of the messages that left, by sender. */
   readonly sent: string[] = [];
+  /** Appends with entries that left, and how many they brought. */
+  readonly appends: { readonly to: NodeId; readonly entries: number }[] = [];
   /** What reached a node that cannot read it. */
   readonly unreadable: string[] = [];
 

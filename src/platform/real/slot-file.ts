@@ -1,13 +1,18 @@
 /**
- * A slot file on a real file system. Its length never changes after creation, so a write needs only fdatasync:
- * 0.2-0.5 ms (protocol A1). What `read` returns is durable: opening syncs what an earlier process may have left unsynced,
- * else a node could act on a term that the next power loss takes back.
+ * A slot file on a real file system. Its length never changes after creation, so a write needs only what fdatasync does:
+ * 0.2-0.5 ms (protocol A1). It is opened with O_DSYNC: a write returns when its bytes are on the disk, so that writing and
+ * syncing is one call, and one trip to the thread pool, for every group of entries. What `read` returns is durable: opening
+ * syncs what an earlier process may have left unsynced, else a node could act on a term that the next power loss takes back.
  */
+import { constants } from 'node:fs';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { DiskError } from '../disk-error.ts';
 import type { SlotFile } from '../slot-file.ts';
 import { diskErrorOf } from './system-error.ts';
+
+/** Read and write a file that is there; each write is synced when it returns. */
+const syncedFlags = constants.O_RDWR | constants.O_DSYNC;
 
 interface Shape {
   readonly slotBytes: number;
@@ -34,7 +39,7 @@ export async function openRealSlotFile(path: string, shape: Shape): Promise<Slot
 
 async function openOrCreate(path: string, shape: Shape): Promise<FileHandle> {
   try {
-    return await open(path, 'r+');
+    return await open(path, syncedFlags);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
   }
@@ -50,7 +55,7 @@ async function openOrCreate(path: string, shape: Shape): Promise<FileHandle> {
   }
   await rename(temporary, path);
   await syncDirectory(dirname(path));
-  return open(path, 'r+');
+  return open(path, syncedFlags);
 }
 
 /** Makes creations, renames and removals in `path` durable. */
@@ -107,7 +112,6 @@ class RealSlotFile implements SlotFile {
         const { bytesWritten } = await this.#handle.write(bytes, at, bytes.length - at, first * this.slotBytes + at);
         at += bytesWritten;
       }
-      await this.#handle.datasync();
     } catch (error) {
       this.#failure = diskErrorOf(error, this.#path);
       throw this.#failure;
