@@ -318,8 +318,9 @@ class Simulation {
       const crashes = other !== node && random.chance(0.5);
       if (crashes) other.crash(random.chance(0.5) ? 'power' : 'process');
       await this.#scheduler.complete(node.stop());
-      await this.#advance(random.below(500));
+      // At once: whoever brought it down before may start it again, too.
       node.formats = formatRange;
+      await this.#advance(random.below(500));
       for (const one of crashes ? random.shuffle([node, other]) : [node]) {
         one.start();
         await this.#advance(random.below(500));
