@@ -308,10 +308,10 @@ export interface SmallExport {
   readonly body: Buffer;
 }
 
-/** One export of `spans` spans of one trace, each with an id nobody else has. */
+/** One export of `spans` spans of one trace, each with an id nobody else has and, where given, so many bytes that do not compress. */
 export function smallExport(
   random: SeededRandom,
-  { spans, traceId }: { spans: number; traceId?: string },
+  { spans, traceId, noiseBytes = 0 }: { spans: number; traceId?: string; noiseBytes?: number },
 ): SmallExport {
   const trace = traceId === undefined ? random.bytes(traceIdBytes) : Buffer.from(traceId, 'hex');
   const spanIds = Array.from({ length: spans }, () => random.bytes(spanIdBytes));
@@ -325,6 +325,7 @@ export function smallExport(
       fixed64Field(7, startNs),
       fixed64Field(8, startNs + 1_000_000n),
       attribute(9, 'n', n),
+      ...(noiseBytes === 0 ? [] : [attribute(9, 'noise', random.bytes(noiseBytes).toString('base64'))]),
     ]),
   );
   const scope = messageField(1, [bytesField(1, 'small')]);
