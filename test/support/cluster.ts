@@ -36,7 +36,14 @@ export class TestCluster {
   }
 
   /** Starts the nodes and resolves when all serve. */
-  static async start({ nodes = 3, plant, data, program, settings = {}, ...others }: TestClusterOptions = {}): Promise<TestCluster> {
+  static async start({
+    nodes = 3,
+    plant,
+    data,
+    program,
+    settings = {},
+    ...others
+  }: TestClusterOptions = {}): Promise<TestCluster> {
     const directory = mkdtempSync(join(tmpdir(), 'quorate-test-'));
     const deaths: string[] = [];
     const onDeath = ({ id, lastLines }: LocalNode, end: string): void => {

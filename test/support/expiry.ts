@@ -28,8 +28,9 @@ const mayBeCut = ({ elements, expired }: ReadOperation): boolean => expired === 
 
 /** How many answers said that a part has expired, and had the rest. */
 export const cutAnswers = (history: History): number =>
-  history.filter((operation) => operation.kind === 'read' && operation.expired === true && operation.elements.length > 0)
-    .length;
+  history.filter(
+    (operation) => operation.kind === 'read' && operation.expired === true && operation.elements.length > 0,
+  ).length;
 
 /** By trace, the spans that the store took in for certain, and when the export was sent that counts. */
 function knownSpans(history: History): Map<string, Map<string, number>> {
@@ -43,7 +44,8 @@ function knownSpans(history: History): Map<string, Map<string, number>> {
     const spans = traces.get(trace) ?? new Map<string, number>();
     traces.set(trace, spans);
     const before = spans.get(element);
-    const counts = before === undefined || (outcome === 'ok' ? !acked.has(element) || startMs > before : startMs < before);
+    const counts =
+      before === undefined || (outcome === 'ok' ? !acked.has(element) || startMs > before : startMs < before);
     if (counts) spans.set(element, startMs);
     if (outcome === 'ok') acked.add(element);
   }

@@ -112,6 +112,12 @@ export class Traffic {
    * Throws the explanation, and where the history was kept, when it is not linearizable.
    */
   async settle(ids: readonly string[] = this.#cluster.ids): Promise<HistoryCounts> {
+    await this.readAll(ids);
+    return this.check();
+  }
+
+  /** The same without the check. */
+  async readAll(ids: readonly string[] = this.#cluster.ids): Promise<void> {
     await this.stop();
     const clients = this.#cluster.clients.filter(({ id }) => ids.includes(id));
     await Promise.all(
@@ -125,7 +131,6 @@ export class Traffic {
         }
       }),
     );
-    return this.check();
   }
 
   /** Checks all that was seen until now. */
