@@ -83,7 +83,7 @@ test('eight days ahead with --retention 7d: nothing is lost, and the alarm says 
       .catch(() => undefined);
     return asked?.status === 200 && (await cluster.leader()).id === id;
   });
-  await traffic.moreAcks(300);
+  await traffic.moreAcks(600);
   await eventually('the alarm', async () => (await cluster.client(id).cluster())?.clockAlarm);
   const verdict = await readAll(traffic);
   expect(verdict).toMatchObject({ ok: true });
