@@ -176,6 +176,13 @@ async function trim(writer: Writer, through: readonly QuorateClient[], above?: n
   await writer.write(kept.newest, kept.noiseBytes, through);
 }
 
+/** Ends a node that comes back to a base above its log right when its disk has that. */
+async function startAndKill(cluster: TestCluster, id: string): Promise<void> {
+  await cluster.node(id).start({ ready: false });
+  await cluster.node(id).waitForLine('the log was trimmed');
+  await cluster.node(id).kill('SIGKILL');
+}
+
 async function change(asked: QuorateClient, body: object): Promise<void> {
   await eventually(`the change ${JSON.stringify(body)}`, async () => {
     const { status, answer } = await asked.admin('POST', '/api/v1/cluster/members', body);
@@ -194,12 +201,14 @@ test(
     const awayAt = (await cluster.client('n3').cluster())?.appliedIndex ?? 0;
     await cluster.node('n3').kill('SIGKILL');
     await trim(writer, cluster.others('n3'), awayAt);
+    await startAndKill(cluster, 'n3');
     await cluster.node('n3').start();
     expect(await trimmedTo(cluster.client('n3'))).toBeGreaterThan(awayAt);
     await writer.expectNewest(kept.newest);
 
     await cluster.node('n2').stop();
     rmSync(cluster.node('n2').data, { recursive: true });
+    await startAndKill(cluster, 'n2');
     await cluster.node('n2').start();
     await trim(writer, cluster.clients);
     await writer.expectNewest(kept.newest);
