@@ -333,3 +333,18 @@ export function smallExport(
   const body = messageField(1, [resource, messageField(2, [scope, ...encoded])]);
   return { traceId: trace.toString('hex'), spanIds: spanIds.map((id) => id.toString('hex')), body };
 }
+
+/** One export with a span, as small as they come, of each of so many traces: what weighs on an index. Named is the last one. */
+export function wideExport(random: SeededRandom, traces: number): SmallExport {
+  const made = Array.from({ length: traces }, () => ({
+    trace: random.bytes(traceIdBytes),
+    id: random.bytes(spanIdBytes),
+  }));
+  const time = fixed64Field(7, 1_750_000_000_000_000_000n);
+  const spans = made.map(({ trace, id }) => messageField(2, [bytesField(1, trace), bytesField(2, id), time]));
+  return {
+    traceId: made.at(-1)?.trace.toString('hex') ?? '',
+    spanIds: made.slice(-1).map(({ id }) => id.toString('hex')),
+    body: messageField(1, [messageField(2, spans)]),
+  };
+}

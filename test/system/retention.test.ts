@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { TestCluster, type TestClusterOptions } from '../support/cluster.ts';
 import { cutAnswers } from '../support/expiry.ts';
-import { smallExport, type SmallExport } from '../support/otlp-workload.ts';
+import { smallExport, type SmallExport, wideExport } from '../support/otlp-workload.ts';
 import { eventually, type QuorateClient } from '../support/quorate-client.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { Traffic } from '../support/traffic.ts';
@@ -52,11 +52,14 @@ class Writer {
   /** Through these nodes in turn, until all are acknowledged. */
   async write(count: number, noiseBytes: number, through = this.#cluster.clients): Promise<void> {
     for (let n = 0; n < count; n += 1) {
-      const client = through[n % through.length] as QuorateClient;
-      const made = smallExport(this.#random, { spans: 1, noiseBytes });
-      await eventually('an ack', async () => (await client.export(made.body)).outcome === 'ok', patience);
-      this.sent.push(made);
+      await this.send(smallExport(this.#random, { spans: 1, noiseBytes }), through);
     }
+  }
+
+  async send(made: SmallExport, through = this.#cluster.clients): Promise<void> {
+    const client = through[this.sent.length % through.length] as QuorateClient;
+    await eventually('an ack', async () => (await client.export(made.body)).outcome === 'ok', patience);
+    this.sent.push(made);
   }
 
   /** Small ones, until it is so. The store must do it beside writes, and not only after them. */
@@ -128,6 +131,22 @@ test('space comes back while writes go on, also after kill -9 at a trim: far mor
     /^retention: 8MB; what came up to .* has expired \(entry \d+\)$/m,
   );
   await expectEqual(cluster, 3);
+});
+
+test('the index gives its space back, too: of 20 MB and more that are written to it, no disk holds half', async () => {
+  const cluster = await start({ settings: { QUORATE_RETENTION_BYTES: '8MB' } });
+  const random = new SeededRandom(4);
+  const writer = new Writer(cluster, 5);
+  for (let round = 0; round < 6; round += 1) {
+    const before = await trimmedTo(cluster.client('n1'));
+    // Some 7 bytes for each trace.
+    for (let n = 0; n < 120; n += 1) await writer.send(wideExport(random, 4_000));
+    await writer.writeUntil('space', async () => {
+      const spaces = cluster.nodes.map(({ data }) => spaceOf(join(data, 'index')));
+      return spaces.every((bytes) => bytes < 10 * MB) && (await allTrimmed(cluster.clients, before));
+    });
+    await writer.expectNewest(20);
+  }
 });
 
 test('readers race the trims, also of nodes that are killed at one: an answer is whole, or says what has expired', async () => {
