@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help install check format test unit sim fuzz system bench bench-size profile failover demo docs
+.PHONY: help install tools check format test unit sim fuzz system bench bench-size profile failover demo docs
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ node_modules/.package-lock.json: package-lock.json
 	@test -x node_modules/.bin/node || command -v node >/dev/null
 	@touch $@
 
+tools: ## the Debian packages that the tests need (strace, faketime, etcd-server, ...), installed where missing, as root or by sudo
+	@test/tooling/debian-tools
+
 check: install ## types, lint, format, unused code, import direction
 	@npm run --silent check
 
@@ -27,13 +30,13 @@ format: install ## write every file the way `make check` wants it
 docs: install ## write the pages that are made from tables in the code
 	@npm run --silent docs
 
-test: check ## every test: unit, sim, system
+test: tools check ## every test: unit, sim, system
 	@node test/tooling/run-tests.ts unit sim system
 
 unit: install ## the quick tests alone
 	@node test/tooling/run-tests.ts unit
 
-system: install ## the tests with real processes alone
+system: tools install ## the tests with real processes alone
 	@node test/tooling/run-tests.ts system
 
 # The variables that a target takes, as the flags of its program: $(call flag,SEED,--seed).

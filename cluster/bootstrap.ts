@@ -1,6 +1,7 @@
 /**
  * `cluster/bootstrap`: three to five nodes as local processes, one table of addresses, every log line with its node's id.
  * Ctrl-C stops them all; started again on the same data the cluster resumes. A node that dies is reported, the others go on.
+ * `QUORATE_*` variables are settings of every node, for example QUORATE_RETENTION=7d, but for those that tell nodes apart.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -30,6 +31,18 @@ function integer(name: string, text: string, least: number, most: number): numbe
   const value = Number(text);
   if (text !== '' && Number.isInteger(value) && value >= least && value <= most) return value;
   throw new CommandError(`--${name}: ${JSON.stringify(text)} is not a whole number from ${least} to ${most}.`);
+}
+
+/** What each node has of its own: bootstrap gives it, and the environment does not. */
+const ownSettings = ['ID', 'DATA', 'CLUSTER', 'JOIN', 'HTTP', 'GRPC', 'PEER'].map((name) => `QUORATE_${name}`);
+
+/** The settings for every node among our own variables. */
+function settingsForAll(): Record<string, string> {
+  const given = Object.entries(process.env).filter(
+    (entry): entry is [string, string] => entry[0].startsWith('QUORATE_') && entry[1] !== undefined,
+  );
+  // What every start says is noise around the table; QUORATE_LOG_LEVEL=info shows it.
+  return { QUORATE_LOG_LEVEL: 'warn', ...Object.fromEntries(given.filter(([name]) => !ownSettings.includes(name))) };
 }
 
 async function refuseTakenPorts(basePort: number, size: number): Promise<void> {
@@ -84,7 +97,9 @@ function askedToStop(cluster: LocalCluster): Promise<void> {
 async function main(): Promise<void> {
   const flags = await yargs(process.argv.slice(2))
     .scriptName('cluster/bootstrap')
-    .usage('$0 [options]\n\nRuns a cluster of local processes until Ctrl-C.')
+    .usage(
+      '$0 [options]\n\nRuns a cluster of local processes until Ctrl-C. QUORATE_* variables set what holds for every node, as docs/configuration.md has them.',
+    )
     .options({
       nodes: { type: 'string', default: '3', requiresArg: true, description: 'How many nodes, 3 to 5' },
       mode: { choices: ['cp'], default: 'cp', requiresArg: true, description: 'What an acknowledgement means' },
@@ -111,8 +126,7 @@ async function main(): Promise<void> {
     nodes: size,
     basePort,
     onLine: printLine,
-    // What every start says is noise around the table; QUORATE_LOG_LEVEL=info shows it.
-    environment: { QUORATE_LOG_LEVEL: process.env['QUORATE_LOG_LEVEL'] ?? 'warn' },
+    environment: settingsForAll(),
     onDeath: (node, end) => {
       if (!serving) return;
       reportDeath(node, end);

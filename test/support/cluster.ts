@@ -18,6 +18,8 @@ export interface TestClusterOptions extends Pick<LocalClusterOptions, 'reach' | 
   readonly plant?: Plant;
   /** What the nodes run at first, where that is not this version. */
   readonly program?: Program;
+  /** Settings of every node beside its addresses, for example `{ QUORATE_RETENTION: '10s' }`. */
+  readonly settings?: Readonly<Record<`QUORATE_${string}`, string>>;
 }
 
 export class TestCluster {
@@ -34,7 +36,14 @@ export class TestCluster {
   }
 
   /** Starts the nodes and resolves when all serve. */
-  static async start({ nodes = 3, plant, data, program, ...others }: TestClusterOptions = {}): Promise<TestCluster> {
+  static async start({
+    nodes = 3,
+    plant,
+    data,
+    program,
+    settings = {},
+    ...others
+  }: TestClusterOptions = {}): Promise<TestCluster> {
     const directory = mkdtempSync(join(tmpdir(), 'quorate-test-'));
     const deaths: string[] = [];
     const onDeath = ({ id, lastLines }: LocalNode, end: string): void => {
@@ -45,7 +54,7 @@ export class TestCluster {
       ...others,
       data: data ?? directory,
       nodes,
-      environment: bug,
+      environment: { ...settings, ...bug },
       onDeath,
     });
     if (program !== undefined) for (const node of cluster.nodes) node.program = program;

@@ -41,6 +41,8 @@ export interface ReadOperation extends Operation {
   readonly kind: 'read';
   readonly consistency: ReadConsistency;
   readonly elements: readonly string[];
+  /** The answer said that a part of the trace has expired (`expiry.ts`). */
+  readonly expired?: boolean;
 }
 
 export type HistoryOperation = AddOperation | ReadOperation;
@@ -87,7 +89,7 @@ export interface PendingAdd {
 }
 export interface PendingRead {
   /** Ends the read with what it returned, duplicates included. A read that is never ended is left out. */
-  returned(elements: readonly string[]): void;
+  returned(elements: readonly string[], expired?: boolean): void;
 }
 
 /**
@@ -134,12 +136,12 @@ export class HistoryRecorder {
     const startMs = this.#nowMs();
     let returned = false;
     return {
-      returned: (elements) => {
+      returned: (elements, expired = false) => {
         if (returned) return;
         returned = true;
         const end = (this.#events += 1);
         const endMs = this.#nowMs();
-        this.#ended.push({ kind: 'read', client, trace, consistency, elements, start, end, startMs, endMs });
+        this.#ended.push({ kind: 'read', client, trace, consistency, elements, expired, start, end, startMs, endMs });
       },
     };
   }

@@ -308,10 +308,10 @@ export interface SmallExport {
   readonly body: Buffer;
 }
 
-/** One export of `spans` spans of one trace, each with an id nobody else has. */
+/** One export of `spans` spans of one trace, each with an id nobody else has and, where given, so many bytes that do not compress. */
 export function smallExport(
   random: SeededRandom,
-  { spans, traceId }: { spans: number; traceId?: string },
+  { spans, traceId, noiseBytes = 0 }: { spans: number; traceId?: string; noiseBytes?: number },
 ): SmallExport {
   const trace = traceId === undefined ? random.bytes(traceIdBytes) : Buffer.from(traceId, 'hex');
   const spanIds = Array.from({ length: spans }, () => random.bytes(spanIdBytes));
@@ -325,10 +325,26 @@ export function smallExport(
       fixed64Field(7, startNs),
       fixed64Field(8, startNs + 1_000_000n),
       attribute(9, 'n', n),
+      ...(noiseBytes === 0 ? [] : [attribute(9, 'noise', random.bytes(noiseBytes).toString('base64'))]),
     ]),
   );
   const scope = messageField(1, [bytesField(1, 'small')]);
   const resource = messageField(1, [attribute(1, 'service.name', 'small')]);
   const body = messageField(1, [resource, messageField(2, [scope, ...encoded])]);
   return { traceId: trace.toString('hex'), spanIds: spanIds.map((id) => id.toString('hex')), body };
+}
+
+/** One export with a span, as small as they come, of each of so many traces: what weighs on an index. Named is the last one. */
+export function wideExport(random: SeededRandom, traces: number): SmallExport {
+  const made = Array.from({ length: traces }, () => ({
+    trace: random.bytes(traceIdBytes),
+    id: random.bytes(spanIdBytes),
+  }));
+  const time = fixed64Field(7, 1_750_000_000_000_000_000n);
+  const spans = made.map(({ trace, id }) => messageField(2, [bytesField(1, trace), bytesField(2, id), time]));
+  return {
+    traceId: made.at(-1)?.trace.toString('hex') ?? '',
+    spanIds: made.slice(-1).map(({ id }) => id.toString('hex')),
+    body: messageField(1, [messageField(2, spans)]),
+  };
 }

@@ -16,6 +16,16 @@ export interface ClusterView {
   readonly term: number;
   readonly commitIndex: number;
   readonly appliedIndex: number;
+  readonly retention: { readonly trimmedTo: number };
+  readonly clockAlarm: string | null;
+}
+
+/** What a lookup gave. */
+export interface Found {
+  /** Of all spans, repetitions included; none for a trace that is not known. */
+  readonly spanIds: string[];
+  /** A part of the trace has expired, it said. */
+  readonly expired: boolean;
 }
 
 export class QuorateClient {
@@ -46,23 +56,32 @@ export class QuorateClient {
   }
 
   /**
-   * Ids of all spans of a trace as answered, repetitions included; none for a trace that is not known.
-   * Throws on any answer but 200 and 404, and when none comes.
+   * Ids of all spans of a trace of which nothing has expired.
+   * Throws on any answer but 200 and 404, on one that is not whole, and when none comes.
    */
   async spanIds(traceId: string, consistency: ReadConsistency = 'linearizable', timeoutMs = 8_000): Promise<string[]> {
+    const { spanIds, expired } = await this.lookUp(traceId, consistency, timeoutMs);
+    if (expired) throw new Error(`${this.id} says that a part of trace ${traceId} has expired`);
+    return spanIds;
+  }
+
+  /** Throws on any answer but 200 and 404, on a page, and when none comes. */
+  async lookUp(traceId: string, consistency: ReadConsistency = 'linearizable', timeoutMs = 8_000): Promise<Found> {
     const path = `/api/v1/traces/${traceId}?consistency=${consistency}`;
     const answer = await this.#http.send({ path, headers: { accept: 'application/json' }, timeoutMs });
-    if (answer.status === 404) return [];
+    if (answer.status === 404) return { spanIds: [], expired: false };
     const text = answer.body.toString('utf8');
     if (answer.status !== 200) throw new Error(`${this.id} answered ${answer.status}: ${text.slice(0, 200)}`);
-    if (answer.headers['quorate-partial'] !== undefined)
+    const partial = answer.headers['quorate-partial'];
+    if (partial !== undefined && partial !== 'expired')
       throw new Error(`${this.id} gave a page of trace ${traceId} where tests expect whole traces`);
     const said = answer.headers['quorate-consistency'];
     if (said !== consistency)
       throw new Error(`${this.id} was asked for a ${consistency} read and gave a ${String(said)} one`);
     const traces = JSON.parse(text) as OtlpTraces;
     const scopes = (traces.resourceSpans ?? []).flatMap((resource) => resource.scopeSpans ?? []);
-    return scopes.flatMap((scope) => (scope.spans ?? []).map((span) => span.spanId));
+    const spanIds = scopes.flatMap((scope) => (scope.spans ?? []).map((span) => span.spanId));
+    return { spanIds, expired: partial === 'expired' };
   }
 
   /** The cluster as this node sees it; undefined while it does not answer. */

@@ -6,16 +6,19 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { giveBackExpired } from './expiry.ts';
 import { checkHistory, HistoryRecorder } from './history.ts';
 import type { HistoryCounts } from './history.ts';
 import { smallExport } from './otlp-workload.ts';
 import { eventually } from './quorate-client.ts';
-import type { QuorateClient } from './quorate-client.ts';
+import type { Found, QuorateClient } from './quorate-client.ts';
 import { SeededRandom } from './seeded-random.ts';
 
 /** Traces written and read at a time; each is retired for a new one after so many exports. */
 const openTraces = 6;
 const exportsPerTrace = 30;
+/** So many that it comes in over a few pieces of what is kept, and still on one page. */
+const exportsPerCutTrace = 200;
 const writersPerNode = 2;
 const readersPerNode = 2;
 const clientTimeoutMs = 3_000;
@@ -29,7 +32,16 @@ export interface TrafficTarget {
 
 interface OpenTrace {
   readonly id: string;
+  readonly begunMs: number;
   exports: number;
+}
+
+export interface TrafficOptions {
+  /**
+   * The nodes keep spans for so long. Traces are longer then, and every second reader looks for one that expires about now; what
+   * is lacking must be as old as that, and its answer must say so.
+   */
+  readonly retentionMs?: number;
 }
 
 export class Traffic {
@@ -37,13 +49,16 @@ export class Traffic {
   readonly #cluster: TrafficTarget;
   readonly #random: SeededRandom;
   readonly #open: OpenTrace[] = [];
-  readonly #traceIds: string[] = [];
+  readonly #traces: OpenTrace[] = [];
+  readonly #retentionMs: number;
+  readonly #unanswered: string[] = [];
   readonly #acksThrough = new Map<string, number>();
   #running: Promise<void>[] = [];
   #stopped = false;
 
-  constructor(cluster: TrafficTarget, seed: number) {
+  constructor(cluster: TrafficTarget, seed: number, { retentionMs = Infinity }: TrafficOptions = {}) {
     this.#cluster = cluster;
+    this.#retentionMs = retentionMs;
     this.#random = new SeededRandom(seed);
   }
 
@@ -66,6 +81,11 @@ export class Traffic {
 
   #goesOn({ id }: QuorateClient): boolean {
     return !this.#stopped && this.#cluster.ids.includes(id);
+  }
+
+  /** Why reads had no answer, so far. */
+  get unanswered(): readonly string[] {
+    return this.#unanswered;
   }
 
   /** Exports acked through these nodes so far. */
@@ -92,25 +112,30 @@ export class Traffic {
    * Throws the explanation, and where the history was kept, when it is not linearizable.
    */
   async settle(ids: readonly string[] = this.#cluster.ids): Promise<HistoryCounts> {
+    await this.readAll(ids);
+    return this.check();
+  }
+
+  /** The same without the check. */
+  async readAll(ids: readonly string[] = this.#cluster.ids): Promise<void> {
     await this.stop();
     const clients = this.#cluster.clients.filter(({ id }) => ids.includes(id));
     await Promise.all(
       clients.map(async (client) => {
-        for (const trace of this.#traceIds) {
-          const read = this.recorder.read(`last reader of ${client.id}`, trace, 'linearizable');
+        for (const { id } of this.#traces) {
+          const read = this.recorder.read(`last reader of ${client.id}`, id, 'linearizable');
           // A freshly started node may still answer 503; a settled cluster must not go on doing so.
-          read.returned(
-            await eventually(`an answer of ${client.id}`, async () => client.spanIds(trace).catch(() => undefined)),
-          );
+          const ask = async (): Promise<Found | undefined> => client.lookUp(id).catch(() => undefined);
+          const { spanIds, expired } = await eventually(`an answer of ${client.id}`, ask);
+          read.returned(spanIds, expired);
         }
       }),
     );
-    return this.check();
   }
 
   /** Checks all that was seen until now. */
   check(): HistoryCounts {
-    const history = this.recorder.history();
+    const history = giveBackExpired(this.recorder.history(), this.#retentionMs);
     const verdict = checkHistory(history);
     if (verdict.ok) return verdict;
     const path = join(mkdtempSync(join(tmpdir(), 'quorate-history-')), 'history.json');
@@ -142,28 +167,43 @@ export class Traffic {
 
   async #read(name: string, client: QuorateClient): Promise<void> {
     while (this.#goesOn(client)) {
-      // Mostly what is being written, sometimes what was written long ago.
-      const old = this.#random.below(8) === 0 && this.#traceIds.length > 0;
-      const trace = old ? this.#random.pick(this.#traceIds) : this.#pickTrace().id;
+      const trace = this.#pickTraceToRead().id;
       const consistency = this.#random.below(5) === 0 ? 'stale' : 'linearizable';
       const read = this.recorder.read(name, trace, consistency);
       try {
-        read.returned(await client.spanIds(trace, consistency, clientTimeoutMs));
-      } catch {
+        const { spanIds, expired } = await client.lookUp(trace, consistency, clientTimeoutMs);
+        read.returned(spanIds, expired);
+      } catch (error) {
         // A read without an answer says nothing.
+        this.#unanswered.push(error instanceof Error ? error.message : String(error));
         await delay(this.#random.below(40));
       }
       await delay(this.#random.below(restMsMax));
     }
   }
 
+  /** Mostly what is being written, sometimes what was written long ago, or expires. */
+  #pickTraceToRead(): OpenTrace {
+    if (Number.isFinite(this.#retentionMs) && this.#random.below(2) === 0) {
+      const nowMs = performance.now();
+      const edge = this.#traces.filter(({ begunMs }) => {
+        const ageMs = nowMs - begunMs;
+        return ageMs > this.#retentionMs && ageMs < 2 * this.#retentionMs;
+      });
+      if (edge.length > 0) return this.#random.pick(edge);
+    }
+    const old = this.#random.below(8) === 0 && this.#traces.length > 0;
+    return old ? this.#random.pick(this.#traces) : this.#pickTrace();
+  }
+
   #pickTrace(): OpenTrace {
     const at = this.#random.below(openTraces);
     const open = this.#open[at];
-    if (open !== undefined && open.exports < exportsPerTrace) return open;
-    const fresh = { id: this.#random.bytes(16).toString('hex'), exports: 0 };
+    const exportsMax = Number.isFinite(this.#retentionMs) ? exportsPerCutTrace : exportsPerTrace;
+    if (open !== undefined && open.exports < exportsMax) return open;
+    const fresh = { id: this.#random.bytes(16).toString('hex'), begunMs: performance.now(), exports: 0 };
     this.#open[at] = fresh;
-    this.#traceIds.push(fresh.id);
+    this.#traces.push(fresh);
     return fresh;
   }
 }

@@ -82,9 +82,22 @@ describe('cluster/bootstrap', () => {
     rmSync(data, { recursive: true });
   });
 
-  it('its nodes take no settings from our environment', async () => {
-    const running = start(['--base-port', String(await freeBase())], { QUORATE_MODE: 'ap', QUORATE_ID: 'x' });
+  it('its nodes take the settings of our environment, but for those that tell them apart', async () => {
+    const settings = {
+      QUORATE_RETENTION: '90m',
+      QUORATE_ID: 'x',
+      QUORATE_JOIN: '127.0.0.1:1',
+      QUORATE_HTTP: '127.0.0.1:1',
+    };
+    const running = start(['--base-port', String(await freeBase())], settings);
     await running.printed(/The cluster serves/);
+    for (const id of ['n1', 'n2', 'n3']) expect(running.text).toContain(`${id} | id ${id} retention 5400000\n`);
+  });
+
+  it('a setting that is wrong is the sentence of the node that refuses it', async () => {
+    const running = start(['--base-port', String(await freeBase())], { QUORATE_RETENTION: '7 weeks' });
+    expect(await running.ended).toBe(1);
+    expect(running.text).toMatch(/n\d stopped before it was ready[^]*QUORATE_RETENTION/);
   });
 
   it.each([

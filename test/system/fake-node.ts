@@ -17,6 +17,7 @@ export async function startNode(config: NodeConfig): Promise<RunningNode> {
   const behaviour = process.env['FAKE'];
   if (behaviour === 'fail-start')
     throw new Error('Data directory /x is used by another process:\n stop that one first.');
+  process.stdout.write(`id ${config.id} retention ${config.retention.ageMs}\n`);
   // Before it serves: who waits until it is ready has read this line.
   process.stdout.write(`threads ${await poolThreads()}\n`);
   const server = createServer((_request, response) => response.end());
