@@ -603,14 +603,16 @@ export class Replica {
     // Not the durable tail's index: entries there may wait to be replaced by what was committed in their place.
     const commit = asIndex(Math.max(state.commit, Math.min(this.#core.commit, this.#core.durable)));
     const inForce = this.#core.configurationAsOf(commit);
-    const base = this.#core.base.configurationIndex;
+    // Whatever the base says that may not be on the disk yet; and never before what a write under way says.
+    const kept = hardState.requested?.configuration ?? null;
+    const isNewer = inForce.index <= commit && inForce.index > (kept?.index ?? 0);
     return hardState.write({
       ...state,
       term: this.#core.term,
       vote: this.#core.vote,
       promised: this.#promise(),
       commit,
-      configuration: inForce.index > base && inForce.index <= commit ? inForce : state.configuration,
+      configuration: isNewer ? inForce : kept,
       formatLevel: Math.max(state.formatLevel, this.#core.formatLevel),
       formatLevelWritten: Math.max(state.formatLevelWritten, this.#core.formatLevelWritten),
     });

@@ -23,7 +23,7 @@ import { decodeEntry, encodeEntry, entryOverheadBytes, faultOf, positionOf, reco
 import { EntryCache } from './entry-cache.ts';
 import { invariant, InvariantError } from './invariant.ts';
 import { baseKey, entriesEnd, entryKey } from './log-keys.ts';
-import { deleteUpTo } from './log-trimmer.ts';
+import { deleteStep, nextStep } from './log-trimmer.ts';
 import type { OpenedLog } from './log-opening.ts';
 import { deleteEntriesAbove, openEntries } from './log-opening.ts';
 import type { LogPromise } from './verified-tail.ts';
@@ -103,7 +103,7 @@ export class BlockLog {
   #stagedBytes = 0;
   #flushing = false;
   /** What the base record on the disk says. */
-  #durableBase: LogIndex = emptyLog.index;
+  #durableBase: LogPosition = emptyLog;
   /** Nothing stands on the disk up to here. */
   #deletedTo: LogIndex = emptyLog.index;
   readonly #pins = new Set<Pin>();
@@ -155,7 +155,7 @@ export class BlockLog {
     this.#last = this.#opened.verifiedEnd;
     this.#durable = this.#last;
     this.#written = this.#last.index;
-    this.#durableBase = this.#base.position.index;
+    this.#durableBase = this.#base.position;
     this.#lastTimeMs = this.#opened.timeMs;
     this.#cache = new EntryCache(this.#last.index, this.#options.cacheBytesMax);
   }
@@ -184,6 +184,7 @@ export class BlockLog {
     const here = index > this.#last.index ? 'none' : await this.#entryHashOnDisk(index);
     this.stage({ sequence: 1, base, replacesLog: here !== null && here !== hash });
     await this.flush();
+    await this.#open();
   }
 
   /** Ends the log below `index`, synced, and opens it anew. Only before anything is staged. */
@@ -218,7 +219,7 @@ export class BlockLog {
   }
   /** Where the log begins by what the disk says: `base`, or one before. */
   get durableBase(): LogIndex {
-    return this.#durableBase;
+    return this.#durableBase.index;
   }
   /** The end of what the disk holds. */
   get durable(): LogPosition {
@@ -318,7 +319,7 @@ export class BlockLog {
       if (batch.base !== null) await this.#repairWritten;
       await this.#write(this.#operationsOf(batch));
       this.#durable = batch.position;
-      if (batch.base !== null) this.#durableBase = batch.base.position.index;
+      if (batch.base !== null) this.#durableBase = batch.base.position;
       this.#written = this.#writtenBehind(batch.position.index);
       this.#cache.evict(this.#written);
       return { position: batch.position, sequence: batch.sequence };
@@ -421,8 +422,7 @@ export class BlockLog {
   }
 
   async #hashOnDisk(index: LogIndex): Promise<EntryHash | null> {
-    const base = this.#assertFounded();
-    return index === base.position.index ? base.position.hash : this.#entryHashOnDisk(index);
+    return index === this.#durableBase.index ? this.#durableBase.hash : this.#entryHashOnDisk(index);
   }
 
   /** The hash of the entry at `index`, also where it is damaged: the one above it names it. null when both are. */
@@ -670,30 +670,32 @@ export class BlockLog {
 
   /** There may be entries below the base on the disk, of which some reader may still have use. */
   get hasTrimmed(): boolean {
-    return this.#deletedTo < this.#durableBase;
+    return this.#deletedTo < this.#durableBase.index;
   }
 
   /** Entries up to here are of no use to anybody: the base on the disk is at or above them, and no pin is below. */
   get #garbageEnd(): LogIndex {
-    return asIndex(Math.min(this.#durableBase, ...[...this.#pins].map((pin) => pin.base)));
+    return asIndex(Math.min(this.#durableBase.index, ...[...this.#pins].map((pin) => pin.base)));
   }
 
   /**
    * Deletes some of what the log was trimmed by, about `limits.trimStepBytes`, and gives its space back (protocol E2). Resolves with
-   * the entries deleted; 0: nothing is left to be. Beside `flush`, for it touches other keys. Not synced: what a crash brings back is below
+   * the entries deleted; 0: nothing is left to be. Rejects with a `DiskError` where they cannot be read, and the log is used on. Beside `flush`, for it touches other keys. Not synced: what a crash brings back is below
    * the base all the same.
    */
   async deleteTrimmed(): Promise<number> {
     this.#assertUsable();
     const end = this.#garbageEnd;
+    const step = await nextStep(this.#keyValue, end);
+    if (step.length === 0) this.#deletedTo = end;
+    this.#assertUsable();
     try {
-      const deleted = await deleteUpTo(this.#keyValue, end);
-      if (deleted === 0) this.#deletedTo = end;
-      return deleted;
+      await deleteStep(this.#keyValue, step);
     } catch (error) {
       this.#failure ??= writeFailure('the log', error);
       throw this.#failure;
     }
+    return step.length;
   }
 
   #assertInLog(index: LogIndex): void {

@@ -103,6 +103,10 @@ export class HardStateFile {
   get state(): HardState | null {
     return this.#state;
   }
+  /** The newest state asked for, durable or on its way. */
+  get requested(): HardState | null {
+    return this.#requested;
+  }
   /** Writes so far, those before this opening included. */
   get counter(): number {
     return this.#counter;

@@ -515,9 +515,9 @@ export class TraceIndex {
   }
 
   /** Flushes what is in memory and releases the store, also when the flush fails: then it rejects. */
-  async close(): Promise<void> {
+  async close({ flushes = true }: { readonly flushes?: boolean } = {}): Promise<void> {
     try {
-      if (this.#damaged === null) await this.flush();
+      if (flushes && this.#damaged === null) await this.flush();
     } finally {
       await this.#closed();
     }

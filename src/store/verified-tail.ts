@@ -149,15 +149,24 @@ export class VerifiedTail {
     this.#open = [];
     this.#strangers = [];
     this.#configurations = [];
+    this.#raises = [];
   }
 
-  /** Nothing is left above the base: the lowest entry must follow it, and what is undecided has no entry of its term below. */
+  /**
+   * Nothing is left above the base. That is known whole, so it decides what is undecided like an entry of its term; what follows it
+   * at once must chain to it.
+   */
   reachedBase(): void {
+    const { index, term, hash } = this.#base;
+    if (this.#above !== null && (this.#lowest ?? 0) > index + 1) this.#missing(index);
     const above = this.#above;
-    if (this.#open.length > 0) this.#cut(faultSentence(this.#open.at(-1)));
-    else if (above === null) return;
-    else if (above.index !== this.#base.index + 1) this.#cut(`entry ${this.#base.index + 1} of the log is missing`);
-    else if (above.previousHash !== this.#base.hash) this.#cut(chainSentence(above, this.#base));
+    if (above === null) return;
+    if (this.#open.length > 0) {
+      if (term === above.term) this.#holes.push(...this.#open.splice(0));
+      else this.#cut(faultSentence(this.#open.at(-1)));
+    } else if (this.#lowest === index + 1 && above.index === index + 1 && above.previousHash !== hash) {
+      this.#cut(chainSentence(above, this.#base));
+    }
   }
 }
 

@@ -112,7 +112,8 @@ export class ClockGuard {
    */
   entryTimeMs(now: ClockReading, logMs: number): number {
     const bounds = this.#boundsAt(now);
-    if (bounds === null) return now.wallMs;
+    // Nobody bears it out: time stands still for the moment until somebody can, or a wrong clock would stand in the log for days.
+    if (bounds === null) return logMs > 0 ? logMs : now.wallMs;
     const { lower, upper } = bounds;
     const { toleranceMs } = this.#options;
     const ownMs = Math.round(Math.min(Math.max(now.wallMs, lower - toleranceMs), upper + toleranceMs));

@@ -22,7 +22,7 @@ export interface ExpiryOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly log: BlockLog;
-  readonly entries: Pick<EntryRepair, 'readRange'>;
+  readonly entries: Pick<EntryRepair, 'tryReadRange'>;
   /** What is kept; absent: everything. */
   readonly retention?: RetentionLimits;
   /** See limits. */
@@ -83,7 +83,8 @@ export class Expiry {
       everyMs: trimEveryMs,
       clock,
       index,
-      log: entries,
+      // What is damaged is read at a later look: nothing waits for it.
+      log: { readRange: (first, last, bytesMax) => entries.tryReadRange(first, last, bytesMax) },
       leads: () => replica.status.role === 'leader',
       base: () => replica.base,
       applied: () => replica.status.applied,
@@ -105,9 +106,13 @@ export class Expiry {
     return readClock(this.#options.clock);
   }
 
-  /** See `ClockGuard.entryTimeMs`. */
+  /** See `ClockGuard.entryTimeMs`. Before all members tell their clocks there is only the own one. */
   entryTimeMs(beforeMs: number): number {
-    return this.#guard.entryTimeMs(this.#now, beforeMs);
+    return this.#level < clocksFrom ? this.#now.wallMs : this.#guard.entryTimeMs(this.#now, beforeMs);
+  }
+
+  get #level(): number {
+    return this.#running?.replica.status.formatLevel ?? 1;
   }
 
   /**
@@ -115,8 +120,7 @@ export class Expiry {
    * by age, none is to be taken in by a clock that may be wrong.
    */
   get canTellTime(): boolean {
-    const level = this.#running?.replica.status.formatLevel ?? 1;
-    return this.#kept.ageMs === null || level < clocksFrom || this.#guard.isInformed(this.#now);
+    return this.#kept.ageMs === null || this.#level < clocksFrom || this.#guard.isInformed(this.#now);
   }
 
   /** The log begins after another base, and the disk says so. */

@@ -6,6 +6,7 @@ import { errorOf } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import type { Clock } from '../platform/clock.ts';
+import { DiskError } from '../platform/disk-error.ts';
 import type { BlockLog } from '../store/block-log.ts';
 
 export interface LogTrimmingOptions {
@@ -23,6 +24,7 @@ export class LogTrimming {
   #working: Promise<void> | null = null;
   #asked = false;
   #deleted = 0;
+  #isBlocked = false;
   #stopped = false;
   #endRest: () => void = () => undefined;
 
@@ -37,11 +39,13 @@ export class LogTrimming {
 
   /** There may be something to delete: the log was trimmed, or somebody reads there no more. */
   wake(): void {
+    if (this.#stopped || this.#isBlocked) return;
     this.#asked = true;
-    if (this.#stopped) return;
     this.#working ??= this.#work()
       .catch((error: unknown) => {
-        if (!this.#stopped) this.#options.fatal(errorOf(error));
+        if (this.#stopped) return;
+        if (error instanceof DiskError) this.#block(error);
+        else this.#options.fatal(errorOf(error));
       })
       .finally(() => {
         this.#working = null;
@@ -60,6 +64,16 @@ export class LogTrimming {
       this.#asked = true;
       if (!isUrgent()) await this.#rest(limits.trimRestRatio * Math.max(1, clock.monotonicMs() - beganMs));
     }
+  }
+
+  /** It would be met again by every step, and a compaction of it would end the node: until the next start nothing is deleted. */
+  #block(error: DiskError): void {
+    this.#isBlocked = true;
+    this.#asked = false;
+    this.#options.logger.error(
+      { error: error.message },
+      'what has expired cannot be read on this disk, and so not be deleted: its space comes back with an empty --data, or a replaced disk',
+    );
   }
 
   #rest(durationMs: number): Promise<void> {

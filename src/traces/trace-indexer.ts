@@ -23,7 +23,7 @@ import { TraceIndex, type TraceIndexOptions, type WindowSeen } from '../store/tr
 
 export interface TraceIndexerOptions {
   readonly platform: Platform;
-  readonly log: Pick<BlockLog, 'base' | 'positionAt' | 'nameOf'>;
+  readonly log: Pick<BlockLog, 'base' | 'durableBase' | 'positionAt' | 'nameOf'>;
   /** What the index is rebuilt from: waits for what is damaged. */
   readonly entries: Pick<BlockLog, 'readRange'>;
   readonly logger: Logger;
@@ -241,7 +241,7 @@ export class TraceIndexer {
       const entries = await reader.readRange(asIndex(this.#index.applied + 1), this.#applied, limits.appendBytesMax);
       for (const entry of entries) this.#add(entry);
       // A flush that fails costs memory, here too.
-      await this.#index.maybeFlush().catch(() => false);
+      if (this.#mayFlush) await this.#index.maybeFlush().catch(() => false);
       await platform.executor.nextTurn();
     }
     // In the same turn as the last look at how far it must go: an entry applied in between would be in neither.
@@ -265,9 +265,18 @@ export class TraceIndexer {
     await this.#index.reset({ applied: index, hash });
   }
 
+  /**
+   * A base that is not on the disk yet is not to be passed: applied up to there, its trim entry would not be applied again after a
+   * crash, and the log would begin where it did.
+   */
+  get #mayFlush(): boolean {
+    const { base, durableBase } = this.#options.log;
+    return durableBase === (base?.position.index ?? emptyLog.index);
+  }
+
   /** Flushes when it is time. A failure costs memory, not data: it is told and tried again (protocol A5). */
   async maybeFlush(): Promise<void> {
-    if (this.#rebuilding !== null) return;
+    if (this.#rebuilding !== null || !this.#mayFlush) return;
     try {
       await this.#index.maybeFlush();
     } catch (error) {
@@ -288,7 +297,7 @@ export class TraceIndexer {
     this.stop();
     await this.#rebuilding;
     try {
-      await this.#index.close();
+      await this.#index.close({ flushes: this.#mayFlush });
     } catch (error) {
       this.#options.logger.error(
         { error: errorOf(error).message },

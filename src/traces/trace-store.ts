@@ -11,6 +11,7 @@ import { type FormatRange, formatRange } from '../raft/core/format-level.ts';
 import {
   asBootId,
   asIndex,
+  type Configuration,
   type ConfigurationAt,
   emptyLog,
   type Entry,
@@ -185,7 +186,7 @@ export class TraceStore {
       clock: platform.clock,
       random: platform.random,
       logger,
-      stored: () => hardState.state?.configuration?.configuration ?? log.configuration,
+      stored: () => newestStored(hardState.state, log),
       replica: () => this.#running?.replica ?? null,
       formatRefusal: (wanted) => this.#formatUpgrade.refusal(wanted),
       send: (to, message) => transport.send(to, 'control', message),
@@ -786,6 +787,14 @@ export class TraceStore {
     await this.#log.close();
     await this.#hardState.close();
   }
+}
+
+/** The newest configuration that the disk knows to be committed. */
+function newestStored(state: HardState | null, { base }: Pick<BlockLog, 'base'>): Configuration | null {
+  const kept = state?.configuration ?? null;
+  return kept !== null && kept.index > (base?.configurationIndex ?? 0)
+    ? kept.configuration
+    : (base?.configuration ?? null);
 }
 
 /** Of a node that holds the founding record: a binary that cannot read what may follow will not start on it. */

@@ -10,6 +10,8 @@ import type { SimNode } from './sim-node.ts';
 export class FaultAtlas {
   /** Lost something that their hard state may promise, and have not caught up since. */
   readonly damaged = new Set<NodeId>();
+  /** Lost something while nobody counted on them: no members any more, or not yet. */
+  readonly damagedOutside = new Set<NodeId>();
   /** No longer the voters they were: they wait to be voters again by another name, or were told to stay away. */
   readonly lost = new Set<NodeId>();
   /** Of those, the ones that must not be started again: whoever remembers why may be gone by then. */

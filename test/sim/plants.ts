@@ -459,7 +459,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     find: 'member?.formats.newest ?? 0',
     replace: 'member?.formats.newest ?? level + 1',
     caughtBy: ['U1', 'U4'],
-    seeds: 60,
+    seeds: 200,
   },
   {
     id: 'level-not-marked',
@@ -509,7 +509,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     find: 'const isTrimmed = (): boolean => index <= this.#assertFounded().position.index;',
     replace: 'const isTrimmed = (): boolean => false;',
     caughtBy: ['B1', 'X7', 'A1'],
-    seeds: 160,
+    seeds: 400,
   },
   {
     id: 'expired-unfiltered',

@@ -179,6 +179,7 @@ class Simulation {
     this.#witness = new Witness({
       disks: new Map(this.#nodes.map((node) => [node.id, node.view])),
       damaged: this.#atlas.damaged,
+      damagedOutside: this.#atlas.damagedOutside,
       lost: this.#atlas.lost,
       configurations: this.#configurations,
       holes: this.#atlas.holes,

@@ -34,6 +34,8 @@ export class Witness {
   readonly #disks: ReadonlyMap<NodeId, DiskView>;
   /** Nodes whose disk was damaged and which have not caught up since: they count as holding what they held (protocol I3). */
   readonly #damaged: ReadonlySet<NodeId>;
+  /** The same of nodes that were no members then. */
+  readonly #damagedOutside: ReadonlySet<NodeId>;
   /** Nodes that are no longer the voters they were. */
   readonly #lost: ReadonlySet<NodeId>;
   readonly #configurations: Configurations;
@@ -57,7 +59,7 @@ export class Witness {
   /** Hand-overs under way, by boot of the leader. */
   readonly #handingOver = new Map<string, { readonly status: ReplicaStatus; readonly sinceMs: number }>();
   /** Committed blocks, oldest first. */
-  readonly #blocks: { readonly index: LogIndex; readonly payload: Buffer }[] = [];
+  readonly #blocks: { readonly index: LogIndex; readonly hash: string; readonly payload: Buffer }[] = [];
   /** Positions that the log was trimmed up to, by entries that are committed, and when each entry was seen first. */
   readonly #trims = new Map<number, LogBase>();
   readonly #seenSinceMs = new Map<string, number>();
@@ -81,6 +83,7 @@ export class Witness {
   constructor(options: {
     disks: ReadonlyMap<NodeId, DiskView>;
     damaged: ReadonlySet<NodeId>;
+    damagedOutside: ReadonlySet<NodeId>;
     lost: ReadonlySet<NodeId>;
     configurations: Configurations;
     holes: ReadonlySet<string>;
@@ -90,6 +93,7 @@ export class Witness {
   }) {
     this.#disks = options.disks;
     this.#damaged = options.damaged;
+    this.#damagedOutside = options.damagedOutside;
     this.#lost = options.lost;
     this.#configurations = options.configurations;
     this.#holes = options.holes;
@@ -278,7 +282,7 @@ export class Witness {
     this.#highest = index;
     this.#committed.set(index, { hash, term });
     this.#see(hash);
-    if (entry.kind === 'block') this.#blocks.push({ index, payload: Buffer.from(entry.payload) });
+    if (entry.kind === 'block') this.#blocks.push({ index, hash, payload: Buffer.from(entry.payload) });
     demand(entry.timeMs >= this.#lastTimeMs, `S9: the time of entry ${index} is before that of the entry before it`);
     this.#lastTimeMs = entry.timeMs;
     this.#configurations.committed(entry);
@@ -382,11 +386,12 @@ export class Witness {
     );
     this.#checkAsOf(base, `the trim of entry ${entry.index}`);
     this.#trims.set(index, base);
-    if (this.#ageMsMin === null) return;
-    const ageMs = this.#nowMs() - (this.#seenSinceMs.get(hash) ?? this.#nowMs());
+    const youngest = this.#blocks.findLast((block) => block.index <= index);
+    if (this.#ageMsMin === null || youngest === undefined) return;
+    const ageMs = this.#nowMs() - (this.#seenSinceMs.get(youngest.hash) ?? this.#nowMs());
     demand(
       ageMs >= this.#ageMsMin,
-      `B3: entry ${index} is trimmed ${Math.round(ageMs)} ms after it was seen first, and is to be kept for ${this.#ageMsMin} ms`,
+      `B3: entry ${youngest.index} is trimmed ${Math.round(ageMs)} ms after it was seen first, and is to be kept for ${this.#ageMsMin} ms`,
     );
   }
 
@@ -449,7 +454,8 @@ export class Witness {
     if (disk === undefined || hardState == null || commit === undefined) return;
     const replica = replicaIdOf(id, hardState.incarnation);
     if (!this.#lost.has(id)) this.#neverBack(replica, hardState);
-    if (this.#persistedCommits.get(replica) === commit || this.#damaged.has(id)) return;
+    const isDamaged = this.#damaged.has(id) || this.#damagedOutside.has(id);
+    if (this.#persistedCommits.get(replica) === commit || isDamaged) return;
     this.#persistedCommits.set(replica, commit);
     const known = this.#committed.get(commit);
     if (known === undefined) return;

@@ -1,9 +1,11 @@
 /** A log that goes on from another base: trimmed, or replaced as a whole (protocol E1, E2, D3). */
 import { describe, expect, test } from 'vitest';
+import { DiskError } from '../../src/platform/disk-error.ts';
 import { votersOnly } from '../../src/raft/core/configuration.ts';
 import { asHash, asIndex, asReplicaId, asTerm, type Entry, type LogBase } from '../../src/raft/core/types.ts';
 import { BlockLog, NotInLogError } from '../../src/store/block-log.ts';
-import { encodeEntry, positionOf } from '../../src/store/entry.ts';
+import { encodeConfiguration } from '../../src/store/configuration-record.ts';
+import { encodeEntry, payloadHashOf, positionOf, sealEntry } from '../../src/store/entry.ts';
 import { entryKey, indexOfKey } from '../../src/store/log-keys.ts';
 import { decodeTrim, encodeTrim } from '../../src/store/trim-record.ts';
 import { DamagedError, UnsupportedFormatError } from '../../src/store/damaged.ts';
@@ -94,6 +96,37 @@ describe('a trim', () => {
       expect(await log.deleteTrimmed()).toBe(4);
       later.release();
       expect(await log.deleteTrimmed()).toBe(0);
+    }),
+  );
+
+  test(
+    'what cannot be read is not deleted: a compaction of it would end the log for good; that is used on',
+    story(async (machine) => {
+      const entries = chain(6);
+      const keyValue = await machine.platform.disk.openKeyValue('log');
+      const isSecond = (key: Uint8Array): boolean => indexOfKey(key) === 2;
+      const log = await BlockLog.open({
+        keyValue: {
+          get: (key) => keyValue.get(key),
+          getMany: async (keys) => {
+            if (keys.some(isSecond)) throw new DiskError('damaged', 'a block cannot be read');
+            return keyValue.getMany(keys);
+          },
+          batch: (operations, options) => keyValue.batch(operations, options),
+          range: (range) => keyValue.range(range),
+          keys: (range) => keyValue.keys(range),
+          compact: () => Promise.reject(new DiskError('damaged', 'a compaction met what cannot be read')),
+          close: () => keyValue.close(),
+        },
+      });
+      await log.found({ clusterId: 'c1', configuration, formatLevel: 2 });
+      log.stage({ sequence: 1, truncateFrom: null, entries });
+      log.stage({ sequence: 2, base: baseAt(positionOf(entries[3] as Entry)), replacesLog: false });
+      await log.flush();
+      await expect(log.deleteTrimmed()).rejects.toThrow(DiskError);
+      expect([indicesOnDisk(machine).length, log.hasTrimmed]).toEqual([6, true]);
+      log.stage({ sequence: 3, truncateFrom: null, entries: entriesAfter(positionOf(entries[5] as Entry), [1]) });
+      expect((await log.flush()).position.index).toBe(7);
     }),
   );
 
@@ -218,6 +251,42 @@ describe('a base that is installed', () => {
       await keyValue.batch([{ type: 'put', key: entryKey(3), value: encodeEntry(third as Entry) }], { sync: true });
       const again = await BlockLog.open({ keyValue });
       expect([again.last.index, again.opened.dropped]).toEqual([9, 0]);
+    }),
+  );
+});
+
+describe('a base that is adopted before the log is used', () => {
+  const configurationEntry = (before: LogBase['position']): Entry => {
+    const payload = encodeConfiguration(configuration, asIndex(0));
+    const draft = { ...entriesAfter(before, [1])[0], kind: 'configuration' as const, payload };
+    return sealEntry({ ...(draft as Entry), payloadHash: payloadHashOf(payload) });
+  };
+
+  test(
+    'keeps what follows it, and forgets what the log held where nothing of it is left',
+    story(async (machine) => {
+      const entries = chain(4);
+      const uncommitted = configurationEntry(positionOf(entries[3] as Entry));
+      await logOf(machine, [...entries, uncommitted]);
+      const kept = await reopened(machine);
+      await kept.adoptBase(baseAt(positionOf(entries[1] as Entry)));
+      expect([kept.base?.position.index, kept.last.index, kept.opened.configurations.length]).toEqual([2, 5, 1]);
+      const later = { index: asIndex(9), term: asTerm(5), hash: asHash('a'.repeat(32)) };
+      await kept.adoptBase(baseAt(later));
+      expect([kept.last, kept.opened.configurations]).toEqual([later, []]);
+      expect((await reopened(machine)).last).toEqual(later);
+    }),
+  );
+
+  test(
+    'an older one changes nothing',
+    story(async (machine) => {
+      const entries = chain(4);
+      const log = await logOf(machine, entries);
+      log.stage({ sequence: 2, base: baseAt(positionOf(entries[2] as Entry)), replacesLog: false });
+      await log.flush();
+      await log.adoptBase(baseAt(positionOf(entries[0] as Entry)));
+      expect(log.base?.position.index).toBe(3);
     }),
   );
 });

@@ -7,7 +7,7 @@ import { BlockLog } from '../../src/store/block-log.ts';
 import { DamagedEntryError } from '../../src/store/damaged.ts';
 import { encodeEntry, positionOf } from '../../src/store/entry.ts';
 import { entryKey } from '../../src/store/log-keys.ts';
-import type { LogPromise } from '../../src/store/verified-tail.ts';
+import { type LogPromise, VerifiedTail } from '../../src/store/verified-tail.ts';
 import { keyOf } from '../sim/platform/ordered-bytes.ts';
 import { Machine } from './machine.ts';
 import { chain, entriesAfter } from './support.ts';
@@ -240,4 +240,55 @@ test('whatever is damaged: while the log holds its promise, every entry is the t
     { numRuns: 400 },
   );
   expect(holes).toBeGreaterThan(100);
+});
+
+describe('right above the base of a trimmed log', () => {
+  const entries = entriesAfter(emptyLog, [1, 1, 1, 2, 2, 2, 2, 2]);
+  const at = (index: number): Entry => entries[index - 1] as Entry;
+
+  /** The log after `base`, whole but for these, and what is made of it by a promise that covers all. */
+  function tailAbove(base: number, { flipped = [], lost = [] }: { flipped?: number[]; lost?: number[] }): VerifiedTail {
+    const tail = new VerifiedTail(positionOf(at(base)), { tail: positionOf(at(8)), commit: asIndex(8) });
+    for (let index = 8; index > base; index -= 1) {
+      if (lost.includes(index)) continue;
+      tail.take(asIndex(index), flipped.includes(index) ? { fault: 'a bit is flipped' } : at(index));
+    }
+    tail.reachedBase();
+    return tail;
+  }
+  const holesOf = (tail: VerifiedTail): number[] => tail.holes.map(({ index }) => index);
+
+  test('what is damaged or missing is a hole where the base is of the same term: it is the whole entry below', () => {
+    for (const fault of [{ flipped: [5, 6] }, { lost: [5, 6] }, { lost: [5], flipped: [6] }]) {
+      const tail = tailAbove(4, fault);
+      expect([tail.end?.index, holesOf(tail), tail.reason]).toEqual([8, [6, 5], null]);
+    }
+  });
+
+  test('and where a term may begin there, nobody can say what belongs there', () => {
+    expect(tailAbove(3, { flipped: [4] }).end).toBeNull();
+    expect(tailAbove(3, { lost: [4] }).reason).toBe(
+      'entry 4 of the log is damaged, where a term may begin: it is missing',
+    );
+  });
+
+  test('an entry that does not chain to the base is none of this log', () => {
+    const tail = new VerifiedTail({ ...positionOf(at(4)), hash: positionOf(at(3)).hash }, null);
+    for (let index = 8; index > 4; index -= 1) tail.take(asIndex(index), at(index));
+    tail.reachedBase();
+    expect([tail.end, tail.reason]).toEqual([
+      null,
+      'entry 5 of the log does not follow entry 4: the hash chain is broken',
+    ]);
+  });
+});
+
+test('what raises the format level goes with the end of the log that is cut off', () => {
+  const entries = entriesAfter(emptyLog, [1, 1, 1]);
+  const tail = new VerifiedTail(emptyLog, null);
+  tail.take(asIndex(3), { ...(entries[2] as Entry), kind: 'format-level' });
+  // The second one is missing.
+  tail.take(asIndex(1), entries[0] as Entry);
+  tail.reachedBase();
+  expect([tail.end?.index, tail.raises]).toEqual([1, []]);
 });

@@ -167,6 +167,13 @@ describe('the time of an entry', () => {
     expect(stage.guard.entryTimeMs(stage.now, trueMs + second)).toBe(trueMs - tolerance);
   });
 
+  test('stands still while nobody bears the own clock out, but for the first entry of all', () => {
+    const stage = new Stage();
+    stage.offMs = 8 * day;
+    expect(stage.guard.entryTimeMs(stage.now, stage.trueMs - second)).toBe(stage.trueMs - second);
+    expect(stage.guard.entryTimeMs(stage.now, 0)).toBe(stage.trueMs + 8 * day);
+  });
+
   test('can be told once a majority was heard', () => {
     const stage = new Stage();
     expect(stage.guard.isInformed(stage.now)).toBe(false);

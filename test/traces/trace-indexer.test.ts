@@ -95,6 +95,8 @@ describe('a log that begins later', () => {
     readonly entries: Entry[];
     readonly told: string[] = [];
     base: LogPosition = emptyLog;
+    /** It is not on the disk yet. */
+    isBaseStaged = false;
     /** Entries that this node never had. */
     lacking: readonly [from: number, to: number] = [0, 0];
 
@@ -110,6 +112,7 @@ describe('a log that begins later', () => {
     async open(): Promise<TraceIndexer> {
       const { machine } = this;
       const baseOf = (): LogPosition => this.base;
+      const staged = (): boolean => this.isBaseStaged;
       const configuration = votersOnly([asReplicaId('n1#i1')]);
       const indexer = await machine.wait(
         TraceIndexer.open({
@@ -124,6 +127,9 @@ describe('a log that begins later', () => {
                 configurationIndex: emptyLog.index,
                 formatLevel: 2,
               };
+            },
+            get durableBase() {
+              return staged() ? emptyLog.index : baseOf().index;
             },
             positionAt: async (index) => (index < this.base.index ? null : this.at(index)),
             nameOf: async (index) => ({ hash: this.at(index).hash, by: this.at(index).term }),
@@ -188,6 +194,22 @@ describe('a log that begins later', () => {
     expect([again.applied, again.rebuilding, log.told]).toEqual([20, false, []]);
     log.apply(again, 30);
     expect(await log.answers(again)).toEqual(log.expected(30));
+  });
+
+  test('by what is not on its disk yet: the index is not flushed past it, or the trim would be forgotten', async () => {
+    const log = new Trimmed(30);
+    const indexer = await log.open();
+    log.apply(indexer, 12);
+    await log.machine.wait(indexer.maybeFlush());
+    log.apply(indexer, 30);
+    log.base = log.at(20);
+    log.isBaseStaged = true;
+    await log.machine.wait(indexer.maybeFlush());
+    await log.machine.wait(indexer.close());
+    log.machine.crash('process');
+    log.base = emptyLog;
+    log.isBaseStaged = false;
+    expect((await log.open()).applied).toBe(12);
   });
 
   test('than an index that was never flushed: it begins there, too', async () => {

@@ -28,7 +28,7 @@ function hurt(f: FaultContext, what: string, node: SimNode, damage: () => void):
   if (f.isQuiet() || !f.atlas.mayHurt([node])) return;
   f.note(what, node);
   node.crash(f.random.chance(0.5) ? 'power' : 'process');
-  if (f.atlas.counts(node)) f.atlas.damaged.add(node.id);
+  (f.atlas.counts(node) ? f.atlas.damaged : f.atlas.damagedOutside).add(node.id);
   damage();
   f.later(f.random.between(20, 1_500), () => f.start(node));
 }
