@@ -65,7 +65,7 @@ export class RandomCluster {
     else if (kind < 700) this.#trim(pick);
     else if (kind < 840) this.#act(replica, () => replica.tick());
     else if (kind < 900) this.#propose(pick);
-    else if (kind < 925) this.#read(replica);
+    else if (kind < 918) this.#read(replica);
     else if (kind < 930) this.#transfer(pick);
     else if (kind < 932) this.#cutOneWay(replica.id, this.#at(Math.floor(pick / 8)).id);
     else if (kind < 934) this.#isolate(replica);
