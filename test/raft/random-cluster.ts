@@ -61,11 +61,12 @@ export class RandomCluster {
     else if (kind < 440) this.#deliver(pick, false);
     else if (kind < 455) this.#deliver(pick, true);
     else if (kind < 465) this.#transit.splice(pick % Math.max(1, this.#transit.length), 1);
-    else if (kind < 680) this.#persistSome(pick);
-    else if (kind < 700) this.#trim(pick);
+    else if (kind < 674) this.#persistSome(pick);
+    else if (kind < 693) this.#trim(pick);
+    else if (kind < 700) this.#transfer(pick);
     else if (kind < 840) this.#act(replica, () => replica.tick());
     else if (kind < 900) this.#propose(pick);
-    else if (kind < 918) this.#read(replica);
+    else if (kind < 925) this.#read(replica);
     else if (kind < 930) this.#transfer(pick);
     else if (kind < 932) this.#cutOneWay(replica.id, this.#at(Math.floor(pick / 8)).id);
     else if (kind < 934) this.#isolate(replica);
