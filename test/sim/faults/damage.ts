@@ -52,16 +52,33 @@ export function damageOldEntry(f: FaultContext): void {
   const newest = Math.min(f.committed() - 20, node.view.newestBelow(3 * verifiedTailBytes));
   const { base } = node.view;
   if (newest <= base) return;
-  // Often one that is about to expire.
-  const index = base + 1 + f.random.below(f.random.chance(0.4) ? Math.min(8, newest - base) : newest - base);
+  if (f.random.chance(0.3)) return damageExpiring(f, node, newest);
+  const index = base + 1 + f.random.below(newest - base);
   if (!f.atlas.mayLoseEntry(node, index)) return;
-  const key = entryKey(asIndex(index));
-  const end = entryKey(asIndex(index + 1));
   f.note(`entry ${index} damaged`, node);
-  f.atlas.holes.add(`${node.id} ${index}`);
-  node.disk.flipBit('log', { gte: key, lt: end });
+  damageEntry(f, node, index);
   // While it runs, or where its next life finds it.
   if (f.random.chance(0.5)) crash(f, node, 'process');
+}
+
+/** Several that are about to expire, on a slow disk: trims overtake their repairs (protocol E1). */
+function damageExpiring(f: FaultContext, node: SimNode, newest: number): void {
+  const { base } = node.view;
+  const count = Math.min(4 + f.random.below(8), newest - base);
+  const indices = Array.from({ length: count }, (_, n) => base + 1 + n).filter((index) =>
+    f.atlas.mayLoseEntry(node, index),
+  );
+  if (indices.length === 0) return;
+  f.note(`entries ${indices.join(' ')} damaged`, node);
+  for (const index of indices) damageEntry(f, node, index);
+  const lowestMs = f.random.between(100, 300);
+  node.disk.latency = { ...node.disk.latency, syncMs: [lowestMs, 2 * lowestMs], slowChance: 0 };
+  f.later(f.random.between(3_000, 8_000), () => node.disk.heal());
+}
+
+function damageEntry(f: FaultContext, node: SimNode, index: number): void {
+  f.atlas.holes.add(`${node.id} ${index}`);
+  node.disk.flipBit('log', { gte: entryKey(asIndex(index)), lt: entryKey(asIndex(index + 1)) });
 }
 
 /**
