@@ -21,7 +21,7 @@ import { buildStores, type RealStore } from './damage/stores.ts';
 
 const seed = Number(process.env['DAMAGE_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 /** Beside its deletion. Raise it to look for what is rare; `DAMAGE_TABLE=1` prints the counts of docs/disk-faults.md. */
-const damagesPerFile = Number(process.env['DAMAGES'] ?? 5);
+const damagesPerFile = Number(process.env['DAMAGES'] ?? 9);
 const examiningMs = 60_000 + damagesPerFile * 10_000;
 /** The one verifies all of these small logs, as it does the newest part of a real one; the other leaves most unverified. */
 const verifyBytes = { all: limits.logVerifyBytes, end: 8 * 1024 };
