@@ -23,18 +23,12 @@ export class LogTrimming {
   readonly #options: LogTrimmingOptions;
   #working: Promise<void> | null = null;
   #asked = false;
-  #deleted = 0;
   #isBlocked = false;
   #stopped = false;
   #endRest: () => void = () => undefined;
 
   constructor(options: LogTrimmingOptions) {
     this.#options = options;
-  }
-
-  /** Entries deleted since the start. */
-  get deleted(): number {
-    return this.#deleted;
   }
 
   /** There may be something to delete: the log was trimmed, or somebody reads there no more. */
@@ -59,7 +53,6 @@ export class LogTrimming {
       this.#asked = false;
       const beganMs = clock.monotonicMs();
       const deleted = await log.deleteTrimmed();
-      this.#deleted += deleted;
       if (deleted === 0) continue;
       this.#asked = true;
       if (!isUrgent()) await this.#rest(limits.trimRestRatio * Math.max(1, clock.monotonicMs() - beganMs));
