@@ -11,6 +11,8 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { LocalCluster } from '../../cluster/local-cluster.ts';
 import type { LocalNode } from '../../cluster/local-node.ts';
 import { limits } from '../../src/limits.ts';
+import { fingerprintOf } from '../../src/store/fingerprint.ts';
+import { bucketCount, bucketOf } from '../../src/store/postings.ts';
 import { smallExport, type SmallExport } from '../support/otlp-workload.ts';
 import { eventually, QuorateClient } from '../support/quorate-client.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
@@ -19,7 +21,6 @@ import { corruptionRows, type CorruptionRow, type Outcome } from './corruption/r
 
 const victim = 'n3';
 const others = ['n1', 'n2'];
-const traceCount = 40;
 const restMs = 30;
 /** How often it may end before it ends in a sentence, or not any more. */
 const crashesMax = 4;
@@ -88,14 +89,20 @@ async function fill(stage: Stage, ids: readonly string[], count: number): Promis
   await Promise.all(ids.map(write));
 }
 
+/** One trace for each bucket of the index, so that who reads them all reads every part of it. */
 function exportOfStored(random: SeededRandom): SmallExport {
-  const known = [...stored.keys()];
-  const small = smallExport(random, {
-    spans: 2,
-    ...(known.length < traceCount ? {} : { traceId: random.pick(known) }),
-  });
-  if (!stored.has(small.traceId)) stored.set(small.traceId, new Set());
-  return small;
+  const traceId = stored.size < bucketCount ? idOfNewBucket(random) : random.pick([...stored.keys()]);
+  if (!stored.has(traceId)) stored.set(traceId, new Set());
+  return smallExport(random, { spans: 2, traceId });
+}
+
+function idOfNewBucket(random: SeededRandom): string {
+  const bucket = (id: string): number => bucketOf(fingerprintOf(Buffer.from(id, 'hex')));
+  const taken = new Set([...stored.keys()].map(bucket));
+  for (;;) {
+    const { traceId } = smallExport(random, { spans: 1 });
+    if (!taken.has(bucket(traceId))) return traceId;
+  }
 }
 
 /** Three stopped nodes: the log and the index of each have a table and a write-ahead log, that of the index several flushes. */
@@ -151,13 +158,13 @@ class Reader {
 
   /** Every trace through these nodes, which must answer in the end. */
   async readAll(ids: readonly string[]): Promise<void> {
-    for (const client of ids.map((id) => this.#stage.client(id))) {
-      for (const trace of stored.keys()) {
-        const spans = await eventually(`${trace} from ${client.id}`, () =>
-          client.spanIds(trace).catch(() => undefined),
-        );
-        this.#judge(client, trace, spans);
-      }
+    await Promise.all(ids.map(async (id) => this.#readAllFrom(this.#stage.client(id))));
+  }
+
+  async #readAllFrom(client: QuorateClient): Promise<void> {
+    for (const trace of stored.keys()) {
+      const spans = await eventually(`${trace} from ${client.id}`, () => client.spanIds(trace).catch(() => undefined));
+      this.#judge(client, trace, spans);
     }
   }
 

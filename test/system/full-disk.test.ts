@@ -82,6 +82,29 @@ class Stage {
     });
   }
 
+  /**
+   * Fills it to the last byte until the victim ends of that. It looks at its space now and then, and writes no more once it has
+   * seen that there is none: the file is deleted then, and comes back in the middle of its writes.
+   */
+  async fillUntilItEnds(): Promise<void> {
+    await eventually(
+      `${victim} to meet the end of its disk in a write`,
+      async () => {
+        const ended = this.victim.ended.then(() => true);
+        this.fillTo(0);
+        const write = async (): Promise<void> => {
+          while ((await this.exportThroughVictim())?.status === 200);
+        };
+        const refused = Promise.all(Array.from({ length: 8 }, write)).then(async () => delay(1_000, false));
+        if (await Promise.race([ended, refused])) return true;
+        this.removeForeignFiles();
+        await eventually('it to take data again', async () => (await this.exportThroughVictim())?.status === 200);
+        return false;
+      },
+      { timeoutMs: 120_000 },
+    );
+  }
+
   /** A foreign file that leaves so much free. At once: nobody sees it grow. */
   fillTo(freeBytes: number): void {
     const { bavail, bsize } = statfsSync(this.#disk);
@@ -179,10 +202,10 @@ test('filled to the last byte, twice: no crash loop, nothing lost, and with spac
   await traffic.moreAcks(50);
   const { body, traceId, spanIds } = smallExport(new SeededRandom(8), { spans: 3 });
   expect((await stage.client(victim).export(body)).outcome).toBe('ok');
-  stage.fillTo(0);
+  await stage.fillUntilItEnds();
   await traffic.moreAcks(100, others);
   await refusesData(stage);
-  // It met the end of the space in a write, ended, was started again, and opened what it has with its ballast.
+  // It ended, was started again, and opened what it has with its ballast.
   const ends = stage.ends.length;
   expect(ends).toBeGreaterThan(0);
   expect(stage.lines.join('\n')).toContain('its ballast is deleted');
