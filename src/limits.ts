@@ -104,6 +104,8 @@ export const limits = {
   uncommittedBytesMax: 64 * MiB,
   /** Entries that wait for the leader's own disk, even when others have committed them; above it, it takes no more. */
   unsyncedBytesMax: 64 * MiB,
+  /** Blocks that reach the leader during a write of its log wait for it, but no longer than this: about two writes. */
+  gatherMsMax: 4,
   /** Payload bytes of recent entries kept in memory for followers and for applying. */
   entryCacheBytesMax: 16 * MiB,
   /** Encoded entries that a leader keeps for a moment, so that it encodes each once for all followers and its own log. */

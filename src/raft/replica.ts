@@ -165,6 +165,7 @@ export class Replica {
   /** Blocks that came while a write of the log was under way, each with the term it is meant for. */
   #arrived: { readonly term: Term; readonly payload: Uint8Array }[] = [];
   #arrivedBytes = 0;
+  #cancelGathering: (() => void) | null = null;
   #applying: Promise<void> | null = null;
   #stopped = false;
   /** The hand-over that this leader has begun. */
@@ -453,8 +454,9 @@ export class Replica {
   }
 
   /**
-   * Appends a block as leader; or keeps it until the write of the log that is under way has ended, or for a tick at most: before
-   * that it could not be written here either, and blocks that come meanwhile leave together, in one append to each follower.
+   * Appends a block as leader; or keeps it until the write of the log that is under way has ended, but not for long: before that
+   * it could not be written here either, and blocks that come meanwhile leave together, in one append to each follower. Behind a
+   * write that takes its time they leave without this disk: a majority of the others may have them sooner.
    */
   #takeBlock(term: Term, payload: Uint8Array): void {
     if (this.#core.role !== 'leader' || this.#core.term !== term) return;
@@ -463,9 +465,12 @@ export class Replica {
     this.#arrived.push({ term, payload });
     this.#arrivedBytes += payload.length;
     if (this.#flushing === null) this.#appendArrived();
+    else this.#cancelGathering ??= this.#options.clock.after(limits.gatherMsMax, () => this.#guard(() => this.#appendArrived()));
   }
 
   #appendArrived(): void {
+    this.#cancelGathering?.();
+    this.#cancelGathering = null;
     const arrived = this.#arrived;
     if (arrived.length === 0) return;
     this.#arrived = [];
@@ -501,7 +506,6 @@ export class Replica {
     if (this.#stopped) return;
     this.#guard(() => {
       this.#core.tick();
-      this.#appendArrived();
       this.#proposals.tick();
       this.#noteFollowers();
       this.#schedulePump();

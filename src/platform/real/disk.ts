@@ -6,6 +6,7 @@ import type { Disk } from '../platform.ts';
 import type { SlotFile } from '../slot-file.ts';
 import { RealDiskSpace } from './disk-space.ts';
 import { openLevel } from './key-value.ts';
+import { realRandom } from './random.ts';
 import { openRealSlotFile, syncDirectory } from './slot-file.ts';
 import { diskErrorOf } from './system-error.ts';
 
@@ -13,8 +14,12 @@ const MiB = 1024 * 1024;
 /** Suffix of a store on its way out: a half-removed LevelDB would open as a shorter one. */
 export const goneSuffix = '.gone';
 
-/** Blocks are compressed already, and large: no snappy, larger memtables so that files stay few (measurements a, 5). */
-const logOptions = { compression: false, writeBufferBytes: 16 * MiB };
+/**
+ * Blocks are compressed already, and large: no snappy, larger memtables so that files stay few (measurements a, 5). How large is
+ * drawn at each open: all nodes append the same bytes, and memtables of one size would be full at the same entry. Then every
+ * node writes a table at once, and none is left to make a majority meanwhile (docs/performance.md, the tail).
+ */
+const logBufferMiB = { min: 8, max: 16 };
 const otherOptions = { compression: true, writeBufferBytes: 4 * MiB };
 
 export class RealDisk implements Disk {
@@ -34,7 +39,7 @@ export class RealDisk implements Disk {
   }
 
   openKeyValue(name: string): Promise<KeyValue> {
-    const options = name === 'log' || name.startsWith('log-') ? logOptions : otherOptions;
+    const options = name === 'log' || name.startsWith('log-') ? logOptions() : otherOptions;
     return openLevel(join(this.#dataDir, name), { ...options, dataDir: this.#dataDir });
   }
 
@@ -53,6 +58,11 @@ export class RealDisk implements Disk {
   openSlotFile(name: string, shape: { readonly slotBytes: number; readonly slotCount: number }): Promise<SlotFile> {
     return openRealSlotFile(join(this.#dataDir, name), shape);
   }
+}
+
+function logOptions() {
+  const kiB = realRandom.below((logBufferMiB.max - logBufferMiB.min) * 1024);
+  return { compression: false, writeBufferBytes: logBufferMiB.min * MiB + kiB * 1024 };
 }
 
 function ignoreAbsent(error: unknown): void {
