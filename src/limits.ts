@@ -187,8 +187,11 @@ export const limits = {
   /** The index is flushed, synced, after this many entries or this long, whichever is first (protocol F1). */
   indexFlushEntries: 2_048,
   indexFlushMs: 15_000,
-  /** Full windows of one flush; at this many it does not wait for the time to be up. Each stalls the loop for 0.7 ms. */
-  indexFlushWindows: 8,
+  /**
+   * Full windows of one flush; at this many it does not wait for the time to be up. Each stalls the loop for 0.7 ms, and eight at
+   * once on every node at the same entry were the longest stall of all (docs/performance.md, the tail).
+   */
+  indexFlushWindows: 1,
   /** Windows of which all is trimmed that stay all the same, so that a lookup can tell that a part of a trace has expired. */
   indexExpiredWindows: 16,
   /** Of the windows before those, so many are deleted and compacted at a time, in batches of so many keys. */
