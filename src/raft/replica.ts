@@ -465,7 +465,10 @@ export class Replica {
     this.#arrived.push({ term, payload });
     this.#arrivedBytes += payload.length;
     if (this.#flushing === null) this.#appendArrived();
-    else this.#cancelGathering ??= this.#options.clock.after(limits.gatherMsMax, () => this.#guard(() => this.#appendArrived()));
+    else
+      this.#cancelGathering ??= this.#options.clock.after(limits.gatherMsMax, () =>
+        this.#guard(() => this.#appendArrived()),
+      );
   }
 
   #appendArrived(): void {
