@@ -206,12 +206,20 @@ export async function* bytesOf(stream: Readable): AsyncGenerator<Uint8Array, voi
 export function fillFrom(stream: Readable, buffer: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     let at = 0;
-    const fail = (): void => reject(cutShort());
+    let isWhole = false;
+    // Every stream closes in the end, and the stack of an error that nobody sees is dear.
+    const fail = (): void => {
+      if (!isWhole) reject(cutShort());
+    };
     stream.on('data', (chunk: Uint8Array) => {
       if (at + chunk.length <= buffer.length) buffer.set(chunk, at);
       at += chunk.length;
     });
-    stream.once('end', () => (at === buffer.length ? resolve() : fail()));
+    stream.once('end', () => {
+      isWhole = at === buffer.length;
+      if (isWhole) resolve();
+      else fail();
+    });
     stream.once('error', fail);
     stream.once('close', fail);
   });

@@ -436,6 +436,7 @@ export class Replica {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#cancelTick();
+    this.#cancelGathering?.();
     this.#proposals.abandon();
     this.#reads.close();
     this.leaderChanges.close(new QuorateError('not-ready', 'this node is stopping: ask another one'));
