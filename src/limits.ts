@@ -36,6 +36,8 @@ export const limits = {
   jsonInlineBytesMax: 256 * KiB,
   /** JSON that the worker makes in one go. */
   jsonChunkBytes: 256 * KiB,
+  /** How far below the rest the thread that makes JSON stands, as `nice` counts: a large answer must not take the CPU from heartbeats. */
+  jsonNice: 10,
   /** Whoever asked for another leader is told by then that none was heard of. */
   transferDeadlineMs: 3_000,
   /** A node that is told to stop tries for this long to hand the lead over. */
