@@ -17,6 +17,8 @@ export const limits = {
 
   /** Threads for file access, compression and LevelDB; set before the first of them is used (protocol F4). */
   threadPoolSize: 16,
+  /** Of those, what lookups may occupy at a time, all together. */
+  lookupReadsAtOnce: 8,
 
   /** A write that has not committed by then is answered 503: unknown. */
   writeDeadlineMs: 5_000,
@@ -34,6 +36,8 @@ export const limits = {
   jsonInlineBytesMax: 256 * KiB,
   /** JSON that the worker makes in one go. */
   jsonChunkBytes: 256 * KiB,
+  /** How far below the rest the thread that makes JSON stands, as `nice` counts: a large answer must not take the CPU from heartbeats. */
+  jsonNice: 10,
   /** Whoever asked for another leader is told by then that none was heard of. */
   transferDeadlineMs: 3_000,
   /** A node that is told to stop tries for this long to hand the lead over. */
@@ -255,6 +259,10 @@ assertOrdered(
 assertOrdered(
   limits.electionTicksMin * limits.tickMs * 2 < limits.handOverMs,
   'a node that stops must have time to try a second successor',
+);
+assertOrdered(
+  limits.lookupReadsAtOnce + 6 <= limits.threadPoolSize,
+  'lookups leave threads to the log, the hard state, the scrub and the index',
 );
 assertOrdered(limits.queueWaitMsMax * 4 < limits.writeDeadlineMs, 'what is let in must have time to be committed');
 assertOrdered(limits.headersTimeoutMs < limits.requestTimeoutMs, 'headers come before the rest');

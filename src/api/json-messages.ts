@@ -6,6 +6,11 @@ export interface DecodeLimits {
   readonly anyValueDepthMax: number;
 }
 
+/** What a worker is told at its start. */
+export interface WorkerData {
+  readonly nice: number;
+}
+
 export type ToWorker =
   /** Begins a text and asks for its first chunk. */
   | { readonly kind: 'encode'; readonly number: number; readonly text: number; readonly traces: Uint8Array }

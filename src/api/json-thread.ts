@@ -5,11 +5,23 @@
 import { Worker } from 'node:worker_threads';
 import { errorOf, QuorateError } from '../errors.ts';
 import { type DecodedExport, JsonError } from '../otlp/json-decode.ts';
-import { type Chunk, type DecodeLimits, type FromWorker, owned, type ToWorker } from './json-messages.ts';
+import {
+  type Chunk,
+  type DecodeLimits,
+  type FromWorker,
+  owned,
+  type ToWorker,
+  type WorkerData,
+} from './json-messages.ts';
 
 interface Question {
   readonly resolve: (answer: FromWorker) => void;
   readonly reject: (error: Error) => void;
+}
+
+export interface JsonThreadOptions {
+  readonly nice?: number;
+  readonly url?: URL | undefined;
 }
 
 const workerUrl = new URL('json-worker.ts', import.meta.url);
@@ -20,9 +32,9 @@ export class JsonThread {
   #numbers = 0;
   #failure: Error | null = null;
 
-  /** `failed` is called once when the thread ends by itself. */
-  constructor(failed: (error: Error) => void, url: URL = workerUrl) {
-    this.#worker = new Worker(url, { name: 'json' });
+  /** `failed` is called once when the thread ends by itself. `nice`: how far below the rest of the process it stands, on Linux. */
+  constructor(failed: (error: Error) => void, { nice = 0, url = workerUrl }: JsonThreadOptions = {}) {
+    this.#worker = new Worker(url, { name: 'json', workerData: { nice } satisfies WorkerData });
     // A node that stops does not wait for it.
     this.#worker.unref();
     const fail = (error: Error): void => {

@@ -2,14 +2,18 @@
  * The thread that makes and reads large JSON (protocol D4), told what to do by json-work.ts. It works on a text only as far
  * as it is asked to, a chunk at a time, so several take turns and a reader that stopped costs nothing.
  */
-import { parentPort } from 'node:worker_threads';
+import { platform, setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
 import { limits } from '../limits.ts';
 import { type DecodedExport, exportFromJson } from '../otlp/json-decode.ts';
 import { encodingJson } from '../otlp/json-encode.ts';
-import { type Chunk, type FromWorker, owned, type ToWorker } from './json-messages.ts';
+import { type Chunk, type FromWorker, owned, type ToWorker, type WorkerData } from './json-messages.ts';
 
 if (parentPort === null) throw new Error('json-worker.ts runs as a worker thread');
 const port = parentPort;
+const { nice } = workerData as WorkerData;
+// Of the calling thread on Linux, of the whole process elsewhere. It cannot be taken back.
+if (nice > 0 && platform() === 'linux') setPriority(0, nice);
 const texts = new Map<number, Iterator<string, void, void>>();
 
 port.on('message', (message: ToWorker) => {

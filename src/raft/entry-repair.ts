@@ -15,6 +15,7 @@ import type { Clock } from '../platform/clock.ts';
 import { DiskError } from '../platform/disk-error.ts';
 import { type BlockLog, NotInLogError } from '../store/block-log.ts';
 import { DamagedEntryError } from '../store/damaged.ts';
+import type { DiskReads } from '../store/disk-reads.ts';
 import { faultOf } from '../store/entry.ts';
 import { asIndex, emptyLog, type Entry, type EntryHash, type LogIndex, type NodeId, type Term } from './core/types.ts';
 
@@ -102,9 +103,14 @@ export class EntryRepair {
     );
   }
 
-  /** `BlockLog.read`, like `readRange` here. */
-  async read(index: LogIndex, untilMs = Infinity): Promise<Entry> {
-    const [entry] = await this.readRange(index, index, 0, untilMs);
+  /**
+   * `BlockLog.read`, like `readRange` here. What is not in memory waits for its turn in `reads`; who waits for a repair keeps
+   * nobody waiting there.
+   */
+  async read(index: LogIndex, untilMs = Infinity, reads?: DiskReads): Promise<Entry> {
+    const look = (): Promise<Entry[]> => this.tryReadRange(index, index, 0);
+    const isInMemory = this.#options.log.cached(index, index) !== null;
+    const [entry] = await this.#mending(reads === undefined || isInMemory ? look : () => reads.run(look), untilMs);
     if (entry === undefined) throw new Error('a range has at least one entry');
     return entry;
   }
@@ -113,10 +119,15 @@ export class EntryRepair {
    * `BlockLog.readRange`; where it meets a damaged entry that is committed, it waits for the repair and goes on. Rejects with
    * `unavailable` at `untilMs` of monotonic time.
    */
-  async readRange(first: LogIndex, last: LogIndex, bytesMax: number, untilMs = Infinity): Promise<Entry[]> {
+  readRange(first: LogIndex, last: LogIndex, bytesMax: number, untilMs = Infinity): Promise<Entry[]> {
+    return this.#mending(() => this.tryReadRange(first, last, bytesMax), untilMs);
+  }
+
+  /** What `look` finds, once what it meets damaged is repaired. */
+  async #mending(look: () => Promise<Entry[]>, untilMs: number): Promise<Entry[]> {
     for (;;) {
       try {
-        return await this.tryReadRange(first, last, bytesMax);
+        return await look();
       } catch (error) {
         const damage = error instanceof DamagedEntryError ? this.#damaged.get(error.index) : undefined;
         if (damage === undefined) throw error;

@@ -17,6 +17,7 @@ import type { KeyValue, KeyValueOperation } from '../platform/key-value.ts';
 import type { EntryHash, LogIndex } from '../raft/core/types.ts';
 import { emptyLog } from '../raft/core/types.ts';
 import { DamagedError } from './damaged.ts';
+import { DiskReads } from './disk-reads.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import {
   bucketKey,
@@ -303,17 +304,20 @@ export class TraceIndex {
     this.#open = new IndexWindow(last, lastHash);
   }
 
-  /** The entries that may hold the trace, ascending, each once. Rejects with `DamagedError`: then rebuild. */
-  lookup(fingerprint: Fingerprint): Promise<LogIndex[]> {
-    return this.#reading(() => this.#lookup(fingerprint));
+  /**
+   * The entries that may hold the trace, ascending, each once. What is on disk waits for its turn in `reads`. Rejects with
+   * `DamagedError`: then rebuild.
+   */
+  lookup(fingerprint: Fingerprint, reads = new DiskReads(Infinity)): Promise<LogIndex[]> {
+    return this.#reading(() => this.#lookup(fingerprint, reads));
   }
 
-  async #lookup(fingerprint: Fingerprint): Promise<LogIndex[]> {
+  async #lookup(fingerprint: Fingerprint, reads: DiskReads): Promise<LogIndex[]> {
     const inMemory = [...this.#full, this.#open].flatMap((window) => window.find(fingerprint));
     const windows = this.#windows.filter((window) => window.mayHave(fingerprint));
     if (windows.length === 0) return inMemory;
     const keys = windows.map((window) => bucketKey(window.number, bucketOf(fingerprint)));
-    const records = await this.#read((store) => store.getMany(keys));
+    const records = await this.#read((store) => reads.run(() => store.getMany(keys)));
     const onDisk = windows.flatMap((window, at) => {
       const where = `bucket ${bucketOf(fingerprint)} of window ${window.number} of the index`;
       const record = records[at];

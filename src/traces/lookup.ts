@@ -21,7 +21,6 @@ import { type BlockLog, NotInLogError } from '../store/block-log.ts';
 import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
 import { type Fingerprint, fingerprintOf } from '../store/fingerprint.ts';
 import type { LargeLookups } from './large-lookups.ts';
-import type { TraceIndexer } from './trace-indexer.ts';
 
 /** What is behind one answer at most; at least one block. */
 export interface LookupBudget {
@@ -32,7 +31,7 @@ export interface LookupBudget {
 
 export interface LookupOptions {
   readonly log: Pick<BlockLog, 'read' | 'pin'>;
-  readonly index: Pick<TraceIndexer, 'lookup'>;
+  readonly index: { readonly lookup: (fingerprint: Fingerprint) => Promise<LogIndex[]> };
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly codec: Codec;
   readonly executor: Executor;
@@ -61,8 +60,8 @@ export interface TracePage {
   readonly release: () => void;
 }
 
-/** Blocks of one lookup read at a time: with other readers this stays below the thread pool's size (protocol F4). */
-const readsAtOnce = 2;
+/** Blocks of one lookup that are read side by side before it is known how large they are. */
+const readsAtFirst = 4;
 /** Blocks, and their bytes, that are read before they are opened: a turn of the event loop is lost for each batch. */
 const batchBlocksMax = 16;
 const batchBytesMax = 2 * 1024 * 1024;
@@ -159,12 +158,18 @@ class Lookup {
     const end = Math.min(blocks.length, Math.max(1, options.budget.blocksMax), this.#visited + batchBlocksMax);
     const entries: Entry[] = [];
     let bytes = 0;
-    for (let at = this.#visited; at < end && bytes < batchBytesMax; at += readsAtOnce) {
+    let largest = 1;
+    for (let at = this.#visited, count = readsAtFirst; at < end && bytes < batchBytesMax;) {
       const read = await Promise.all(
-        blocks.slice(at, Math.min(at + readsAtOnce, end)).map((block) => options.log.read(block)),
+        blocks.slice(at, Math.min(at + count, end)).map((block) => options.log.read(block)),
       );
-      entries.push(...read);
-      bytes += read.reduce((sum, { payload }) => sum + payload.length, 0);
+      for (const entry of read) {
+        entries.push(entry);
+        bytes += entry.payload.length;
+        largest = Math.max(largest, entry.payload.length);
+      }
+      at += read.length;
+      count = Math.max(1, Math.floor((batchBytesMax - bytes) / largest));
     }
     return entries;
   }

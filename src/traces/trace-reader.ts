@@ -12,6 +12,7 @@ import type { EntryRepair } from '../raft/entry-repair.ts';
 import type { Replica } from '../raft/replica.ts';
 import type { BlockLog } from '../store/block-log.ts';
 import { DamagedError } from '../store/damaged.ts';
+import { DiskReads } from '../store/disk-reads.ts';
 import { LargeLookups } from './large-lookups.ts';
 import { lookUpTrace, type TracePage } from './lookup.ts';
 import type { TraceIndexer } from './trace-indexer.ts';
@@ -43,6 +44,7 @@ const lookupGraceMs = 50;
 export class TraceReader {
   readonly #options: TraceReaderOptions;
   readonly #large: LargeLookups;
+  readonly #reads = new DiskReads(limits.lookupReadsAtOnce);
 
   constructor(options: TraceReaderOptions) {
     this.#options = options;
@@ -64,8 +66,8 @@ export class TraceReader {
         { traceId, after, untilMs },
         {
           ...platform,
-          log: { read: (block) => entries.read(block, untilMs), pin: () => log.pin() },
-          index,
+          log: { read: (block) => entries.read(block, untilMs, this.#reads), pin: () => log.pin() },
+          index: { lookup: (fingerprint) => index.lookup(fingerprint, this.#reads) },
           large: this.#large,
           budget: { blocksMax, bytesMax },
         },

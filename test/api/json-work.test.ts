@@ -1,5 +1,6 @@
 /** JSON made and read by the main thread or by the other one: nobody can tell which, unless it fails. */
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -51,6 +52,30 @@ async function textOf(encoded: string | AsyncIterable<Uint8Array>): Promise<{ te
   for await (const chunk of encoded) chunks.push(chunk);
   return { text: Buffer.concat(chunks).toString('utf8'), chunks: chunks.length };
 }
+
+/** `nice` of each thread of this process that has another than its main thread. */
+function niceOfOthers(): number[] {
+  const niceOf = (thread: string): number => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+  };
+  const own = niceOf(String(process.pid));
+  return readdirSync('/proc/self/task')
+    .map((thread) => niceOf(thread) - own)
+    .filter((nice) => nice !== 0);
+}
+
+test.runIf(process.platform === 'linux')(
+  'who makes JSON stands behind the others for a CPU, who reads it does not',
+  async () => {
+    const work = jsonWork();
+    const body = new TextEncoder().encode(tracesToJson(large));
+    await work.decode(body, { anyValueDepthMax: limits.anyValueDepthMax });
+    expect(niceOfOthers()).toEqual([]);
+    await textOf(await work.encode(large.slice()));
+    expect(niceOfOthers()).toEqual([limits.jsonNice]);
+  },
+);
 
 describe('encode', () => {
   test('a little is text, a lot comes in chunks, and both are what tracesToJson makes', async () => {

@@ -36,6 +36,23 @@ export function codecConformance(name: string, codec: Codec): void {
       followed.set(frame);
       expect(() => codec.decompress(followed, raw.length + 3)).toThrow();
     });
+
+    it('a frame that was damaged, or of another size, leaves nothing behind in the next one', () => {
+      const raw = new Uint8Array(70_000).map((_, n) => (n * n) % 253);
+      const frame = codec.compress(raw);
+      const damaged = [frame.length >> 1, frame.length - 1].map((length) => frame.subarray(0, length));
+      for (const [bytes, rawBytes] of [...damaged.map((cut) => [cut, raw.length] as const), [frame, 60_000] as const]) {
+        expect(() => codec.decompress(bytes, rawBytes)).toThrow();
+        expect(Buffer.compare(codec.decompress(frame, raw.length), raw)).toBe(0);
+      }
+    });
+
+    it('a frame stays as it was opened while others are', () => {
+      const [first, second] = [new Uint8Array(900).fill(1), new Uint8Array(900).fill(2)];
+      const frames = [first, second].map((raw) => codec.compress(raw));
+      const opened = frames.map((frame) => codec.decompress(frame, 900));
+      expect(opened).toEqual([first, second]);
+    });
   });
 }
 

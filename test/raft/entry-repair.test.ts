@@ -15,6 +15,7 @@ import {
 } from '../../src/raft/core/types.ts';
 import { EntryRepair, type NamedEntry } from '../../src/raft/entry-repair.ts';
 import { BlockLog } from '../../src/store/block-log.ts';
+import { DiskReads } from '../../src/store/disk-reads.ts';
 import { encodeEntry, sealEntry } from '../../src/store/entry.ts';
 import { entryKey } from '../../src/store/log-keys.ts';
 import { keyOf } from '../sim/platform/ordered-bytes.ts';
@@ -99,9 +100,9 @@ class Stage {
   }
 
   /** Begins to read; the outcome stands in `ended` once there is one. */
-  read(index: number, patienceMs = Infinity): { ended: Entry | Error | null } {
+  read(index: number, patienceMs = Infinity, reads?: DiskReads): { ended: Entry | Error | null } {
     const reading: { ended: Entry | Error | null } = { ended: null };
-    this.repair.read(asIndex(index), this.machine.platform.clock.monotonicMs() + patienceMs).then(
+    this.repair.read(asIndex(index), this.machine.platform.clock.monotonicMs() + patienceMs, reads).then(
       (entry) => (reading.ended = entry),
       (error: unknown) => (reading.ended = error instanceof Error ? error : new Error(String(error))),
     );
@@ -140,6 +141,18 @@ describe('who is asked', () => {
       'warn: an entry of the log is damaged: it is fetched from another node',
       'info: a damaged entry of the log was repaired',
     ]);
+  });
+
+  test('who waits for it keeps no place among the reads of the disk', async () => {
+    const stage = await staged();
+    stage.flip(5);
+    const reads = new DiskReads(1);
+    const [damaged, whole] = [stage.read(5, Infinity, reads), stage.read(7, Infinity, reads)];
+    await stage.runFor(fewMs);
+    expect([damaged.ended, whole.ended]).toMatchObject([null, { hash: stage.entry(7).hash }]);
+    stage.repair.receive(n3, stage.entry(5));
+    await stage.runFor(fewMs);
+    expect(damaged.ended).toMatchObject({ hash: stage.entry(5).hash });
   });
 
   test('the next one at once when a node says that it lacks the entry; after all did, at the time of the next try', async () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { KeyValue } from '../../src/platform/key-value.ts';
 import { asHash, asIndex, type EntryHash } from '../../src/raft/core/types.ts';
 import { DamagedError } from '../../src/store/damaged.ts';
+import { DiskReads } from '../../src/store/disk-reads.ts';
 import { type Fingerprint, fingerprintOf } from '../../src/store/fingerprint.ts';
 import type { EntryWeight } from '../../src/store/index-window.ts';
 import { windowOfKey } from '../../src/store/index-records.ts';
@@ -136,6 +137,25 @@ describe('trace index', () => {
     await over;
     expect(lookups).toBeGreaterThan(2);
     await expectAnswers(machine, index, someBlocks);
+  });
+
+  test('a lookup on disk waits for its turn, one in memory does not', async () => {
+    const { machine, options } = setup();
+    const index = await open({ machine, options });
+    applyTo(index, someBlocks, 20);
+    await machine.wait(index.flush());
+    index.apply(asIndex(21), hashAt(21), [traceOf(99)], weightAt(21));
+    const reads = new DiskReads(1);
+    let end = (): void => undefined;
+    void reads.run(() => new Promise<void>((resolve) => (end = resolve)));
+    let answer: number[] | null = null;
+    void index.lookup(traceOf(24), reads).then((found) => (answer = found));
+    expect(await machine.wait(index.lookup(traceOf(99), reads))).toEqual([21]);
+    await machine.events(50);
+    expect(answer).toBeNull();
+    end();
+    await machine.events(50);
+    expect(answer).toEqual(naive(someBlocks, 24, 20));
   });
 
   test('a trace that comes more than once in a block is one entry of the answer', async () => {

@@ -19,6 +19,7 @@ import { LargeLookups } from '../../src/traces/large-lookups.ts';
 import { type LookupBudget, type LookupOptions, lookUpTrace, type TracePage } from '../../src/traces/lookup.ts';
 import type { TraceRead } from '../../src/traces/trace-reader.ts';
 import { keyOf } from '../sim/platform/ordered-bytes.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
 import { exportOf, spansIn, type SpanText, traceIdOf } from '../store/exports.ts';
 import { entryAfter } from '../store/support.ts';
 import { freshState, LoneNode, voters } from './lone-node.ts';
@@ -336,6 +337,31 @@ describe('a log whose beginning has expired', () => {
     await expect(asked).rejects.toMatchObject({ code: 'unavailable' });
     expect([nowMs, beginning.base, beginning.held]).toEqual([30, 30, []]);
   });
+});
+
+test('blocks are read side by side: four at first, then as many as their size allows', async () => {
+  const together = async (count: number, text: string): Promise<number[]> => {
+    const { options } = storeOf({
+      blocks: Array.from({ length: count }, (_, number) => [spanOf(number, text)]),
+      budget: { blocksMax: 100, bytesMax: manyBytes },
+    });
+    const batches: number[] = [];
+    let underWay = 0;
+    const read = async (index: LogIndex): Promise<Entry> => {
+      underWay += 1;
+      if (underWay === 1) batches.push(0);
+      batches[batches.length - 1] = underWay;
+      const entry = await options.log.read(index);
+      await new Promise((resolve) => setImmediate(resolve));
+      underWay -= 1;
+      return entry;
+    };
+    await pageOf({ ...options, log: { ...options.log, read } });
+    return batches;
+  };
+  expect(await together(10, '')).toEqual([4, 6]);
+  const large = Buffer.from(new SeededRandom(1).bytes(450_000)).toString('base64');
+  expect(await together(7, large)).toEqual([4, 1, 2]);
 });
 
 test('a block that cannot be read fails the page it is on, and no other', async () => {

@@ -220,8 +220,8 @@ describe('a disk that hangs', () => {
     await node.disk(freshState, { voters: [asReplicaId('n1#i1')], entries: [] });
     const first = await node.open(['n1']);
     await node.runFor(2_000);
-    // More blocks than a lookup reads at a time.
-    for (let block = 0; block < 5; block += 1) await node.machine.wait(first.write(exportOf(spanFields())));
+    // More blocks than a lookup reads in two turns of the disk.
+    for (let block = 0; block < 20; block += 1) await node.machine.wait(first.write(exportOf(spanFields())));
     node.machine.crash('process');
     const store = await node.open(['n1']);
     await node.runFor(2_000);
