@@ -1,18 +1,20 @@
 /**
  * JSON for whoever sends or asks for it, and where it is made (protocol D4): a little between turns of the main thread, a
- * lot by a thread that is started when it is first needed and kept. JSON costs about ten times what the spans behind it
- * cost in protobuf, so a large answer made here would delay heartbeats and other lookups.
+ * lot by a thread that is started when it is needed and ended when nobody needed it for a while. JSON costs about ten times
+ * what the spans behind it cost in protobuf, so a large answer made here would delay heartbeats and other lookups.
  */
 import { QuorateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Logger } from '../logger.ts';
 import { type DecodedExport, exportFromJson } from '../otlp/json-decode.ts';
 import { encodingJson, joining } from '../otlp/json-encode.ts';
+import type { Clock } from '../platform/clock.ts';
 import type { Executor } from '../platform/executor.ts';
 import type { DecodeLimits } from './json-messages.ts';
 import { JsonThread } from './json-thread.ts';
 
 export interface JsonWorkOptions {
+  readonly clock: Pick<Clock, 'after'>;
   readonly executor: Executor;
   readonly logger: Logger;
   /** The thread's code; tests have one that fails. */
@@ -23,6 +25,7 @@ export class JsonWork {
   readonly #options: JsonWorkOptions;
   #thread: JsonThread | null = null;
   #closed = false;
+  #cancelLook: () => void = () => {};
 
   constructor(options: JsonWorkOptions) {
     this.#options = options;
@@ -46,19 +49,37 @@ export class JsonWork {
   /** Ends the thread. What is under way rejects. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#cancelLook();
     await this.#thread?.close();
   }
 
   #startedThread(): JsonThread {
     if (this.#closed) throw new QuorateError('not-ready', 'JSON is no longer made: the node is stopping');
+    if (this.#thread !== null) return this.#thread;
     const failed = (error: Error): void => {
+      this.#cancelLook();
       this.#thread = null;
       this.#options.logger.error(
         { error: error.message },
         'the JSON thread failed; the next to need it starts another',
       );
     };
-    this.#thread ??= new JsonThread(failed, this.#options.workerUrl);
-    return this.#thread;
+    const thread = new JsonThread(failed, this.#options.workerUrl);
+    this.#thread = thread;
+    this.#endWhenIdle(thread);
+    return thread;
+  }
+
+  /** Ends the thread, and so gives its heap back, once it was not used from one look to the next. */
+  #endWhenIdle(thread: JsonThread): void {
+    const { uses } = thread;
+    this.#cancelLook = this.#options.clock.after(limits.jsonThreadIdleMs, () => {
+      if (thread.isInUse || thread.uses > uses) {
+        this.#endWhenIdle(thread);
+        return;
+      }
+      this.#thread = null;
+      void thread.close();
+    });
   }
 }
