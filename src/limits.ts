@@ -26,7 +26,7 @@ export const limits = {
   readDeadlineMs: 5_000,
   /** Blocks and bytes of spans behind one answer to a lookup; what is more comes on further pages (protocol D4). */
   lookupBlocksMax: 512,
-  lookupBytesMax: 16 * MiB,
+  lookupBytesMax: 8 * MiB,
   /** Lookups with more bytes than this, from gathering them until their answer is sent; others wait for their turn. */
   largeLookupBytes: 1 * MiB,
   largeLookupsAtOnce: 2,
@@ -38,6 +38,8 @@ export const limits = {
   jsonChunkBytes: 256 * KiB,
   /** How far below the rest the thread that makes JSON stands, as `nice` counts: a large answer must not take the CPU from heartbeats. */
   jsonNice: 10,
+  /** The worker thread ends once it was not needed for this long, twice as long at most. */
+  jsonThreadIdleMs: 10_000,
   /** Whoever asked for another leader is told by then that none was heard of. */
   transferDeadlineMs: 3_000,
   /** A node that is told to stop tries for this long to hand the lead over. */

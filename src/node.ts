@@ -107,7 +107,7 @@ async function startOn(
   });
   const { limits } = config;
   const { clock, executor } = platform;
-  const json = new JsonWork({ executor, logger });
+  const json = new JsonWork({ clock, executor, logger });
   const meters = new Meters();
   const intake = new Intake({ store, json, limits, meters });
   const options: ApiOptions = { store, intake, json, meters, limits, clock, logger };

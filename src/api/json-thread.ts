@@ -24,17 +24,24 @@ export interface JsonThreadOptions {
   readonly url?: URL | undefined;
 }
 
+/** Megabytes. What it makes is short-lived and flat: a larger young generation only takes memory (docs/performance.md). */
+const youngGenerationMb = 3;
 const workerUrl = new URL('json-worker.ts', import.meta.url);
 
 export class JsonThread {
   readonly #worker: Worker;
   readonly #questions = new Map<number, Question>();
   #numbers = 0;
+  #textsUnderWay = 0;
   #failure: Error | null = null;
 
   /** `failed` is called once when the thread ends by itself. `nice`: how far below the rest of the process it stands, on Linux. */
   constructor(failed: (error: Error) => void, { nice = 0, url = workerUrl }: JsonThreadOptions = {}) {
-    this.#worker = new Worker(url, { name: 'json', workerData: { nice } satisfies WorkerData });
+    this.#worker = new Worker(url, {
+      name: 'json',
+      workerData: { nice } satisfies WorkerData,
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+    });
     // A node that stops does not wait for it.
     this.#worker.unref();
     const fail = (error: Error): void => {
@@ -48,11 +55,17 @@ export class JsonThread {
     this.#worker.on('exit', (code) => fail(new Error(`the JSON thread ended with code ${code}`)));
   }
 
+  /** Somebody waits for it, or has a text of which more is to come. */
+  get isInUse(): boolean {
+    return this.#textsUnderWay > 0 || this.#questions.size > 0;
+  }
+
   /** The JSON text of TracesData in chunks of UTF-8; each is made while the one before is taken. The bytes are gone afterwards. */
   async *encode(traces: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
     const text = this.#nextNumber();
     const bytes = owned(traces);
     let next = this.#chunk({ kind: 'encode', number: this.#nextNumber(), text, traces: bytes }, [bytes.buffer]);
+    this.#textsUnderWay += 1;
     let isLast = false;
     try {
       while (!isLast) {
@@ -67,6 +80,7 @@ export class JsonThread {
       }
     } finally {
       if (!isLast) this.#worker.postMessage({ kind: 'forget', text } satisfies ToWorker, []);
+      this.#textsUnderWay -= 1;
     }
   }
 

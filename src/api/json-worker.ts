@@ -14,11 +14,17 @@ const port = parentPort;
 const { nice } = workerData as WorkerData;
 // Of the calling thread on Linux, of the whole process elsewhere. It cannot be taken back.
 if (nice > 0 && platform() === 'linux') setPriority(0, nice);
-const texts = new Map<number, Iterator<string, void, void>>();
+const texts = new Map<number, Text>();
+
+interface Text {
+  readonly pieces: Iterator<string, void, void>;
+  /** What it is made of; freed when it is over, however it ends. */
+  readonly traces: Uint8Array;
+}
 
 port.on('message', (message: ToWorker) => {
   if (message.kind === 'forget') {
-    texts.delete(message.text);
+    end(message.text);
     return;
   }
   try {
@@ -32,28 +38,46 @@ port.on('message', (message: ToWorker) => {
 function answer(message: Exclude<ToWorker, { kind: 'forget' }>): void {
   const { number } = message;
   if (message.kind === 'decode') {
-    const { decoded, buffers } = handOver(exportFromJson(message.body, message.limits));
-    post({ kind: 'decoded', number, decoded }, buffers);
+    try {
+      const { decoded, buffers } = handOver(exportFromJson(message.body, message.limits));
+      post({ kind: 'decoded', number, decoded }, buffers);
+    } finally {
+      free(message.body);
+    }
     return;
   }
-  if (message.kind === 'encode') texts.set(message.text, encodingJson(message.traces));
+  if (message.kind === 'encode') {
+    const { text, traces } = message;
+    texts.set(text, { pieces: encodingJson(traces), traces });
+  }
   const chunk = nextChunk(message.text);
   post({ kind: 'chunk', number, chunk }, [chunk.bytes.buffer as ArrayBuffer]);
 }
 
 function nextChunk(number: number): Chunk {
-  const pieces = texts.get(number);
-  if (pieces === undefined) throw new Error(`text ${number} is not under way`);
-  // Whatever comes of it: a text that failed is over.
-  texts.delete(number);
-  let text = '';
-  while (text.length < limits.jsonChunkBytes) {
-    const step = pieces.next();
-    if (step.done === true) return { bytes: encoded(text), isLast: true };
-    text += step.value;
+  const text = texts.get(number);
+  if (text === undefined) throw new Error(`text ${number} is not under way`);
+  let chunk = '';
+  try {
+    while (chunk.length < limits.jsonChunkBytes) {
+      const step = text.pieces.next();
+      if (step.done === true) {
+        end(number);
+        return { bytes: encoded(chunk), isLast: true };
+      }
+      chunk += step.value;
+    }
+  } catch (error) {
+    end(number);
+    throw error;
   }
-  texts.set(number, pieces);
-  return { bytes: encoded(text), isLast: false };
+  return { bytes: encoded(chunk), isLast: false };
+}
+
+function end(number: number): void {
+  const text = texts.get(number);
+  texts.delete(number);
+  if (text !== undefined) free(text.traces);
 }
 
 function encoded(text: string): Uint8Array {
@@ -68,4 +92,12 @@ function handOver({ request, hint }: DecodedExport): { decoded: DecodedExport; b
 
 function post(message: FromWorker, buffers: ArrayBuffer[]): void {
   port.postMessage(message, buffers);
+}
+
+/**
+ * Gives the memory of bytes that came with a question back at once: each came in a buffer of its own. Left to the collector, several
+ * large ones outlive their use, as nothing tells it that this thread rests (docs/performance.md).
+ */
+function free({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

@@ -3,8 +3,10 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Worker } from 'node:worker_threads';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { ToWorker, WorkerData } from '../../src/api/json-messages.ts';
 import { JsonWork } from '../../src/api/json-work.ts';
 import { traceRoutes } from '../../src/api/trace-routes.ts';
 import { limits } from '../../src/limits.ts';
@@ -29,12 +31,28 @@ afterEach(async () => {
   for (const one of opened.splice(0)) await one.close();
 });
 
+/** A clock whose timers fire when they are told to. */
+const looks = {
+  fires: new Set<() => void>(),
+  after(_delayMs: number, fire: () => void): () => void {
+    this.fires.add(fire);
+    return () => this.fires.delete(fire);
+  },
+  fire(): void {
+    const due = [...this.fires];
+    this.fires.clear();
+    for (const fire of due) fire();
+  },
+};
+afterEach(() => looks.fires.clear());
+
 const failures: string[] = [];
 const logger = { ...silentLogger, error: (_fields: object, sentence: string) => failures.push(sentence) };
 
 function jsonWork(workerUrl?: URL): JsonWork {
   failures.length = 0;
   const work = new JsonWork({
+    clock: looks,
     executor: openRealExecutor(),
     logger,
     ...(workerUrl === undefined ? {} : { workerUrl }),
@@ -44,6 +62,15 @@ function jsonWork(workerUrl?: URL): JsonWork {
 }
 
 const failing = (): JsonWork => jsonWork(new URL('failing-json-worker.ts', import.meta.url));
+
+/** From now on, how many JSON threads were started. */
+function countingThreads(): () => number {
+  let started = 0;
+  const count = (worker: Worker): void => void (started += Number(worker.threadName === 'json'));
+  process.on('worker', count);
+  opened.push({ close: async () => process.off('worker', count) });
+  return () => started;
+}
 
 /** The text, and in how many chunks it came: 0 for a string. */
 async function textOf(encoded: string | AsyncIterable<Uint8Array>): Promise<{ text: string; chunks: number }> {
@@ -183,6 +210,73 @@ describe('a thread that fails', () => {
     await expect(work.encode(large.slice())).rejects.toThrow('the node is stopping');
     expect(failures).toEqual([]);
   });
+});
+
+describe('a thread that is not used', () => {
+  const read = async (work: JsonWork): Promise<void> => {
+    expect((await textOf(await work.encode(large.slice()))).text === tracesToJson(large)).toBe(true);
+  };
+
+  test('ends at the second look after its last use; the next use starts another', async () => {
+    const work = jsonWork();
+    const started = countingThreads();
+    await read(work);
+    looks.fire();
+    await read(work);
+    expect(started()).toBe(1);
+    looks.fire();
+    looks.fire();
+    expect(looks.fires.size).toBe(0);
+    await read(work);
+    expect(started()).toBe(2);
+    expect(looks.fires.size).toBe(1);
+    expect(failures).toEqual([]);
+  });
+
+  test('is one that nobody waits for and that has no text to go on with', async () => {
+    const work = jsonWork();
+    const encoded = await work.encode(large.slice());
+    if (typeof encoded === 'string') throw new Error('not a large one');
+    const chunks = encoded[Symbol.asyncIterator]();
+    await chunks.next();
+    for (let n = 0; n < 3; n += 1) looks.fire();
+    const decoding = work.decode(Buffer.from(tracesToJson(large)), limits);
+    for (let n = 0; n < 3; n += 1) looks.fire();
+    expect(Buffer.compare((await decoding).request, large)).toBe(0);
+    expect((await chunks.next()).done).toBe(false);
+    await chunks.return?.(undefined);
+    // The chunk that was asked for ahead comes first.
+    await eventually('its end', async () => {
+      looks.fire();
+      return looks.fires.size === 0;
+    });
+    expect(failures).toEqual([]);
+  });
+
+  test('is not looked for once the work is closed', async () => {
+    const work = jsonWork();
+    await read(work);
+    await work.close();
+    expect(looks.fires.size).toBe(0);
+  });
+});
+
+test('what a text was made of is freed when it is over, not when somebody collects garbage', async () => {
+  const worker = new Worker(new URL('../../src/api/json-worker.ts', import.meta.url), {
+    workerData: { nice: 0 } satisfies WorkerData,
+  });
+  opened.push({ close: () => worker.terminate() });
+  const say = (message: ToWorker, buffers: ArrayBuffer[] = []): void => worker.postMessage(message, buffers);
+  const external = async (): Promise<number> => (await worker.getHeapStatistics()).external_memory;
+  const traces = new Uint8Array(large);
+  say({ kind: 'encode', number: 1, text: 1, traces }, [traces.buffer]);
+  await once(worker, 'message');
+  const before = await external();
+  say({ kind: 'forget', text: 1 });
+  // It takes one after the other: with the answer to this it has forgotten.
+  say({ kind: 'decode', number: 2, body: Buffer.from('{}'), limits });
+  await once(worker, 'message');
+  expect(await external()).toBeLessThan(before - large.length / 2);
 });
 
 describe('as an answer', () => {

@@ -501,3 +501,19 @@ describe('a mistake on the command line is one sentence and exit code 1', () => 
     expect(stdout).toBe(`${version}\n`);
   });
 });
+
+describe('the memory of a process', () => {
+  const settings = ['MALLOC_ARENA_MAX', 'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_'];
+  /** What the process that runs the command was given. */
+  const given = async (environment: Record<string, string>): Promise<string | undefined> => {
+    const shown = `console.log(${JSON.stringify(settings)}.map((name) => process.env[name]).join(' '))`;
+    const options = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(shown)}` };
+    return (await run(['--version'], { ...options, ...environment })).stdout.split('\n')[0];
+  };
+
+  it('comes from one arena and, where large, from the kernel, unless the user says otherwise', async () => {
+    const unset = Object.fromEntries(settings.map((name) => [name, '']));
+    expect(await given(unset)).toBe('1 1048576 8388608');
+    expect(await given({ ...unset, MALLOC_ARENA_MAX: '4' })).toBe('4 1048576 8388608');
+  });
+});
