@@ -24,7 +24,7 @@ export interface JsonThreadOptions {
   readonly url?: URL | undefined;
 }
 
-/** Megabytes. What it makes is short-lived and flat: a larger young generation only takes memory (docs/performance.md). */
+/** Megabytes. What it makes is short-lived and flat: a larger young generation only takes memory (docs/memory.md). */
 const youngGenerationMb = 3;
 const workerUrl = new URL('json-worker.ts', import.meta.url);
 

@@ -96,7 +96,7 @@ function post(message: FromWorker, buffers: ArrayBuffer[]): void {
 
 /**
  * Gives the memory of bytes that came with a question back at once: each came in a buffer of its own. Left to the collector, several
- * large ones outlive their use, as nothing tells it that this thread rests (docs/performance.md).
+ * large ones outlive their use, as nothing tells it that this thread rests (docs/memory.md).
  */
 function free({ buffer }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer) buffer.transfer(0);
