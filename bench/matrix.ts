@@ -25,15 +25,29 @@ interface Cell {
   readonly order: Omit<LoadOrder, 'seconds'>;
 }
 
-/** `leader` and `follower` are places in the cluster; `peak` is what was acked of the usual load, in bytes a second. */
-function cells(leader: number, follower: number): Cell[] {
+interface Through {
+  readonly name: string;
+  readonly through: readonly number[];
+}
+
+/** Places in the cluster, the leader's first. */
+function parts([leader = 0, ...followers]: readonly number[]): Through[] {
+  return [
+    { name: 'through the leader alone', through: [leader] },
+    { name: 'through a follower alone', through: followers.slice(0, 1) },
+    ...(followers.length > 2 ? [{ name: 'through three nodes', through: [leader, ...followers.slice(0, 2)] }] : []),
+  ];
+}
+
+function cells(places: readonly number[]): Cell[] {
+  const lookups = { ...readers, lookupPauseMs: 0 };
   return [
     ...[1, 2, 4, 16, 32, 64].map((inFlight) => ({ name: `${inFlight} in flight`, order: closed(inFlight) })),
-    { name: 'through the leader alone', order: { ...closed(), through: [leader] } },
-    { name: 'through a follower alone', order: { ...closed(), through: [follower] } },
+    ...parts(places).map(({ name, through }) => ({ name, order: { ...closed(), through } })),
     ...(['grpc', 'gzip', 'json'] as const).map((format) => ({ name: `as ${format}`, order: { ...closed(), format } })),
     { name: 'with lookups', order: { ...closed(), ...readers } },
-    { name: 'lookups alone', order: { ...readers, lookupPauseMs: 0 } },
+    { name: 'lookups alone', order: lookups },
+    ...parts(places).map(({ name, through }) => ({ name: `lookups ${name}`, order: { ...lookups, through } })),
     ...[1, 10, 100, 8_192].map((batch) => ({ name: spans(batch), batch, order: closed() })),
     { name: `${connectionsMany} connections, ${spans(1)}`, batch: 1, order: closed(connectionsMany) },
   ];
@@ -43,11 +57,12 @@ const spans = (batch: number): string => `${batch.toLocaleString('en')} ${batch 
 
 export async function measureMatrix(quorate: QuorateContender, { seconds, say }: MatrixOptions): Promise<Phase[]> {
   const { leader } = await quorate.whoLeads();
-  const at = quorate.cluster.nodes.findIndex(({ id }) => id === leader);
-  const follower = (at + 1) % quorate.cluster.nodes.length;
+  const { nodes } = quorate.cluster;
+  const at = nodes.findIndex(({ id }) => id === leader);
+  const places = nodes.map((_, n) => (at + n) % nodes.length);
   const phases: Phase[] = [];
   let batchNow: number | undefined;
-  for (const { name, batch = spansPerBatch, order } of cells(at, follower)) {
+  for (const { name, batch = spansPerBatch, order } of cells(places)) {
     say(`load: ${name}`);
     if (batch !== batchNow) await quorate.sendBatchesOf(batch);
     batchNow = batch;

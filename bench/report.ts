@@ -89,6 +89,7 @@ function matrix(phases: readonly Phase[]): string[] {
     'lookup p50 / p99 ms',
     'loop p99 ms',
     'cores',
+    'busiest node',
   ];
   const rows = phases.map((phase) => {
     const { load } = phase;
@@ -102,6 +103,7 @@ function matrix(phases: readonly Phase[]): string[] {
       pair(load.lookup),
       figure(phase.leaderLoopDelayP99Ms),
       `${figure(phase.cpuCores)} + ${figure(load.generatorCores)}`,
+      `${(100 * Math.max(...Object.values(phase.cpuSharePerServer))).toFixed(0)} %`,
     ];
   });
   return table(head, rows);

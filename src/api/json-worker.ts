@@ -2,7 +2,7 @@
  * The thread that makes and reads large JSON (protocol D4), told what to do by json-work.ts. It works on a text only as far
  * as it is asked to, a chunk at a time, so several take turns and a reader that stopped costs nothing.
  */
-import { platform, setPriority } from 'node:os';
+import { getPriority, platform, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { limits } from '../limits.ts';
 import { type DecodedExport, exportFromJson } from '../otlp/json-decode.ts';
@@ -12,14 +12,22 @@ import { type Chunk, type FromWorker, owned, type ToWorker, type WorkerData } fr
 if (parentPort === null) throw new Error('json-worker.ts runs as a worker thread');
 const port = parentPort;
 const { nice } = workerData as WorkerData;
-// Of the calling thread on Linux, of the whole process elsewhere. It cannot be taken back.
-if (nice > 0 && platform() === 'linux') setPriority(0, nice);
+if (nice > 0 && platform() === 'linux') standBack(nice);
 const texts = new Map<number, Text>();
 
 interface Text {
   readonly pieces: Iterator<string, void, void>;
   /** What it is made of; freed when it is over, however it ends. */
   readonly traces: Uint8Array;
+}
+
+/** On Linux that is the calling thread, elsewhere the whole process. It cannot be taken back. */
+function standBack(steps: number): void {
+  try {
+    setPriority(0, Math.min(19, getPriority(0) + steps));
+  } catch {
+    // Not allowed here: then it is made like everything else.
+  }
 }
 
 port.on('message', (message: ToWorker) => {

@@ -15,7 +15,7 @@ import type { Clock } from '../platform/clock.ts';
 import { DiskError } from '../platform/disk-error.ts';
 import { type BlockLog, NotInLogError } from '../store/block-log.ts';
 import { DamagedEntryError } from '../store/damaged.ts';
-import type { DiskReads } from '../store/disk-reads.ts';
+import { type InTurn, now } from '../store/disk-reads.ts';
 import { faultOf } from '../store/entry.ts';
 import { asIndex, emptyLog, type Entry, type EntryHash, type LogIndex, type NodeId, type Term } from './core/types.ts';
 
@@ -104,13 +104,13 @@ export class EntryRepair {
   }
 
   /**
-   * `BlockLog.read`, like `readRange` here. What is not in memory waits for its turn in `reads`; who waits for a repair keeps
-   * nobody waiting there.
+   * `BlockLog.read`, like `readRange` here. What is not in memory is read `inTurn`; who waits for a repair keeps nobody
+   * waiting there.
    */
-  async read(index: LogIndex, untilMs = Infinity, reads?: DiskReads): Promise<Entry> {
+  async read(index: LogIndex, untilMs = Infinity, inTurn: InTurn = now): Promise<Entry> {
     const look = (): Promise<Entry[]> => this.tryReadRange(index, index, 0);
     const isInMemory = this.#options.log.cached(index, index) !== null;
-    const [entry] = await this.#mending(reads === undefined || isInMemory ? look : () => reads.run(look), untilMs);
+    const [entry] = await this.#mending(isInMemory ? look : () => inTurn(look), untilMs);
     if (entry === undefined) throw new Error('a range has at least one entry');
     return entry;
   }

@@ -4,20 +4,40 @@
  *
  *   under way <= atOnce
  */
+import { QuorateError } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
+
+/** Calls `read` when it is its turn; ends as that does. */
+export type InTurn = <Result>(read: () => Promise<Result>) => Promise<Result>;
+
+/** For who need not wait. */
+export const now: InTurn = (read) => read();
+
 export class DiskReads {
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #atOnce: number;
   readonly #waiting = new Set<() => void>();
   #underWay = 0;
 
-  constructor(atOnce: number) {
+  constructor(clock: Pick<Clock, 'monotonicMs'>, atOnce: number) {
+    this.#clock = clock;
     this.#atOnce = atOnce;
   }
 
-  /** Calls `read` when it is its turn; ends as that does. */
-  async run<Result>(read: () => Promise<Result>): Promise<Result> {
+  /**
+   * For reads of one lookup. Those whose turn comes at `untilMs` of monotonic time or later reject with `unavailable` and read
+   * nothing: else, after a disk hung, everybody would wait behind what nobody waits for.
+   */
+  until(untilMs: number): InTurn {
+    return (read) => this.#run(read, untilMs);
+  }
+
+  async #run<Result>(read: () => Promise<Result>, untilMs: number): Promise<Result> {
     if (this.#underWay >= this.#atOnce) await new Promise<void>((resolve) => this.#waiting.add(resolve));
     else this.#underWay += 1;
     try {
+      if (this.#clock.monotonicMs() >= untilMs)
+        throw new QuorateError('unavailable', 'this node could not read its disk in time: ask another one');
       return await read();
     } finally {
       this.#leave();

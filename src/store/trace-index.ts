@@ -17,7 +17,7 @@ import type { KeyValue, KeyValueOperation } from '../platform/key-value.ts';
 import type { EntryHash, LogIndex } from '../raft/core/types.ts';
 import { emptyLog } from '../raft/core/types.ts';
 import { DamagedError } from './damaged.ts';
-import { DiskReads } from './disk-reads.ts';
+import { type InTurn, now } from './disk-reads.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import {
   bucketKey,
@@ -305,19 +305,19 @@ export class TraceIndex {
   }
 
   /**
-   * The entries that may hold the trace, ascending, each once. What is on disk waits for its turn in `reads`. Rejects with
+   * The entries that may hold the trace, ascending, each once. What is on disk is read `inTurn`. Rejects with
    * `DamagedError`: then rebuild.
    */
-  lookup(fingerprint: Fingerprint, reads = new DiskReads(Infinity)): Promise<LogIndex[]> {
-    return this.#reading(() => this.#lookup(fingerprint, reads));
+  lookup(fingerprint: Fingerprint, inTurn: InTurn = now): Promise<LogIndex[]> {
+    return this.#reading(() => this.#lookup(fingerprint, inTurn));
   }
 
-  async #lookup(fingerprint: Fingerprint, reads: DiskReads): Promise<LogIndex[]> {
+  async #lookup(fingerprint: Fingerprint, inTurn: InTurn): Promise<LogIndex[]> {
     const inMemory = [...this.#full, this.#open].flatMap((window) => window.find(fingerprint));
     const windows = this.#windows.filter((window) => window.mayHave(fingerprint));
     if (windows.length === 0) return inMemory;
     const keys = windows.map((window) => bucketKey(window.number, bucketOf(fingerprint)));
-    const records = await this.#read((store) => reads.run(() => store.getMany(keys)));
+    const records = await inTurn(() => this.#read((store) => store.getMany(keys)));
     const onDisk = windows.flatMap((window, at) => {
       const where = `bucket ${bucketOf(fingerprint)} of window ${window.number} of the index`;
       const record = records[at];

@@ -60,8 +60,8 @@ export interface TracePage {
   readonly release: () => void;
 }
 
-/** Blocks of one lookup that are read side by side before it is known how large they are. */
-const readsAtFirst = 4;
+/** Blocks of one lookup that are read side by side. */
+const readsAtOnce = 4;
 /** Blocks, and their bytes, that are read before they are opened: a turn of the event loop is lost for each batch. */
 const batchBlocksMax = 16;
 const batchBytesMax = 2 * 1024 * 1024;
@@ -158,18 +158,12 @@ class Lookup {
     const end = Math.min(blocks.length, Math.max(1, options.budget.blocksMax), this.#visited + batchBlocksMax);
     const entries: Entry[] = [];
     let bytes = 0;
-    let largest = 1;
-    for (let at = this.#visited, count = readsAtFirst; at < end && bytes < batchBytesMax;) {
+    for (let at = this.#visited; at < end && bytes < batchBytesMax; at += readsAtOnce) {
       const read = await Promise.all(
-        blocks.slice(at, Math.min(at + count, end)).map((block) => options.log.read(block)),
+        blocks.slice(at, Math.min(at + readsAtOnce, end)).map((block) => options.log.read(block)),
       );
-      for (const entry of read) {
-        entries.push(entry);
-        bytes += entry.payload.length;
-        largest = Math.max(largest, entry.payload.length);
-      }
-      at += read.length;
-      count = Math.max(1, Math.floor((batchBytesMax - bytes) / largest));
+      entries.push(...read);
+      bytes += read.reduce((sum, { payload }) => sum + payload.length, 0);
     }
     return entries;
   }

@@ -15,7 +15,7 @@ import { asIndex, emptyLog, type Entry, type LogIndex, type LogPosition } from '
 import { BlockReader } from '../store/block-reader.ts';
 import { type BlockLog, NotInLogError } from '../store/block-log.ts';
 import { DamagedEntryError, DamagedError } from '../store/damaged.ts';
-import type { DiskReads } from '../store/disk-reads.ts';
+import type { InTurn } from '../store/disk-reads.ts';
 import { weightOf } from '../store/entry.ts';
 import type { Fingerprint } from '../store/fingerprint.ts';
 import type { IndexDigest } from '../store/index-digest.ts';
@@ -140,8 +140,8 @@ export class TraceIndexer {
    * The entries that may hold a trace, ascending; also some at or below the base, which the caller leaves out: what was trimmed
    * when it is called may be lacking. Rejects with `not-ready` while the index is being rebuilt.
    */
-  lookup(fingerprint: Fingerprint, reads?: DiskReads): Promise<LogIndex[]> {
-    return this.#ask(() => this.#index.lookup(fingerprint, reads));
+  lookup(fingerprint: Fingerprint, inTurn?: InTurn): Promise<LogIndex[]> {
+    return this.#ask(() => this.#index.lookup(fingerprint, inTurn));
   }
 
   /** See `TraceIndex.digest`. Rejects with `not-ready` while the index is being rebuilt, or when it begins behind `above`. */

@@ -44,10 +44,11 @@ const lookupGraceMs = 50;
 export class TraceReader {
   readonly #options: TraceReaderOptions;
   readonly #large: LargeLookups;
-  readonly #reads = new DiskReads(limits.lookupReadsAtOnce);
+  readonly #reads: DiskReads;
 
   constructor(options: TraceReaderOptions) {
     this.#options = options;
+    this.#reads = new DiskReads(options.platform.clock, limits.lookupReadsAtOnce);
     this.#large = new LargeLookups({ clock: options.platform.clock, atOnce: limits.largeLookupsAtOnce });
   }
 
@@ -61,13 +62,14 @@ export class TraceReader {
     const { clock } = platform;
     const untilMs = clock.monotonicMs() + limits.readDeadlineMs;
     const applied = consistency === 'linearizable' ? await replica.linearize() : replica.status.applied;
+    const inTurn = this.#reads.until(untilMs);
     try {
       const page = lookUpTrace(
         { traceId, after, untilMs },
         {
           ...platform,
-          log: { read: (block) => entries.read(block, untilMs, this.#reads), pin: () => log.pin() },
-          index: { lookup: (fingerprint) => index.lookup(fingerprint, this.#reads) },
+          log: { read: (block) => entries.read(block, untilMs, inTurn), pin: () => log.pin() },
+          index: { lookup: (fingerprint) => index.lookup(fingerprint, inTurn) },
           large: this.#large,
           budget: { blocksMax, bytesMax },
         },

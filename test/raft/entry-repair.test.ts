@@ -15,7 +15,7 @@ import {
 } from '../../src/raft/core/types.ts';
 import { EntryRepair, type NamedEntry } from '../../src/raft/entry-repair.ts';
 import { BlockLog } from '../../src/store/block-log.ts';
-import { DiskReads } from '../../src/store/disk-reads.ts';
+import { DiskReads, type InTurn } from '../../src/store/disk-reads.ts';
 import { encodeEntry, sealEntry } from '../../src/store/entry.ts';
 import { entryKey } from '../../src/store/log-keys.ts';
 import { keyOf } from '../sim/platform/ordered-bytes.ts';
@@ -100,7 +100,7 @@ class Stage {
   }
 
   /** Begins to read; the outcome stands in `ended` once there is one. */
-  read(index: number, patienceMs = Infinity, reads?: DiskReads): { ended: Entry | Error | null } {
+  read(index: number, patienceMs = Infinity, reads?: InTurn): { ended: Entry | Error | null } {
     const reading: { ended: Entry | Error | null } = { ended: null };
     this.repair.read(asIndex(index), this.machine.platform.clock.monotonicMs() + patienceMs, reads).then(
       (entry) => (reading.ended = entry),
@@ -146,7 +146,7 @@ describe('who is asked', () => {
   test('who waits for it keeps no place among the reads of the disk', async () => {
     const stage = await staged();
     stage.flip(5);
-    const reads = new DiskReads(1);
+    const reads = new DiskReads(stage.machine.platform.clock, 1).until(Infinity);
     const [damaged, whole] = [stage.read(5, Infinity, reads), stage.read(7, Infinity, reads)];
     await stage.runFor(fewMs);
     expect([damaged.ended, whole.ended]).toMatchObject([null, { hash: stage.entry(7).hash }]);

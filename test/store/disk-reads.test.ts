@@ -1,17 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { DiskReads } from '../../src/store/disk-reads.ts';
 
+const deadlineMs = 5_000;
+
 class Stage {
   readonly reads: DiskReads;
   readonly begun: string[] = [];
   readonly #ends = new Map<string, () => void>();
+  nowMs = 0;
 
   constructor(atOnce: number) {
-    this.reads = new DiskReads(atOnce);
+    this.reads = new DiskReads({ monotonicMs: () => this.nowMs }, atOnce);
   }
 
   begin(name: string, failure?: Error): Promise<string> {
-    return this.reads.run(async () => {
+    return this.reads.until(deadlineMs)(async () => {
       this.begun.push(name);
       await new Promise<void>((resolve) => this.#ends.set(name, resolve));
       if (failure !== undefined) throw failure;
@@ -52,5 +55,19 @@ describe('reads of the disk', () => {
     stage.end('a');
     await expect(failed).rejects.toThrow('no such luck');
     expect(stage.begun).toEqual(['a', 'b']);
+  });
+
+  test('those whose time is over before their turn comes read nothing, and hold nobody up', async () => {
+    const stage = new Stage(1);
+    void stage.begin('a');
+    const late = [stage.begin('b'), stage.begin('c')].map((read) =>
+      expect(read).rejects.toMatchObject({ code: 'unavailable' }),
+    );
+    stage.nowMs = deadlineMs;
+    stage.end('a');
+    await Promise.all(late);
+    stage.nowMs = deadlineMs - 1;
+    void stage.begin('d');
+    expect(stage.begun).toEqual(['a', 'd']);
   });
 });

@@ -145,9 +145,9 @@ describe('trace index', () => {
     applyTo(index, someBlocks, 20);
     await machine.wait(index.flush());
     index.apply(asIndex(21), hashAt(21), [traceOf(99)], weightAt(21));
-    const reads = new DiskReads(1);
+    const reads = new DiskReads(machine.platform.clock, 1).until(Infinity);
     let end = (): void => undefined;
-    void reads.run(() => new Promise<void>((resolve) => (end = resolve)));
+    void reads(() => new Promise<void>((resolve) => (end = resolve)));
     let answer: number[] | null = null;
     void index.lookup(traceOf(24), reads).then((found) => (answer = found));
     expect(await machine.wait(index.lookup(traceOf(99), reads))).toEqual([21]);

@@ -71,14 +71,14 @@ class Stage {
   }
 }
 
-/** Writes `count` exports one after the other through each of the nodes; every fifth is of a trace that will be read. */
-async function fill(stage: Stage, ids: readonly string[], count: number): Promise<void> {
+/** Writes `count` exports one after the other through each of the nodes; one of `noteEvery` is of a trace that will be read. */
+async function fill(stage: Stage, ids: readonly string[], count: number, noteEvery = 5): Promise<void> {
   const write = async (id: string): Promise<void> => {
     const random = new SeededRandom(stored.size + count + Number(id.slice(1)));
     for (let written = 0; written < count; written += 1) {
       // Traces that nobody reads, so that a flush of the index is larger than a block of LevelDB's log.
       const bodies = Array.from({ length: 4 }, () => smallExport(random, { spans: 1 }).body);
-      const noted = written % 5 === 0 ? exportOfStored(random) : null;
+      const noted = written % noteEvery === 0 ? exportOfStored(random) : null;
       if (noted !== null) bodies.push(noted.body);
       const { outcome, why } = await stage.client(id).export(Buffer.concat(bodies));
       if (outcome !== 'ok') throw new Error(`${id}: ${why}`);
@@ -112,7 +112,8 @@ beforeAll(async () => {
   try {
     const all = [...others, victim];
     await stage.start(all);
-    await fill(stage, all, 100);
+    // All of the traces, for the window of the index that becomes its largest table.
+    await fill(stage, all, Math.ceil(bucketCount / all.length), 1);
     await stage.cluster.stop();
     await stage.start(all);
     await fill(stage, all, 20);

@@ -208,6 +208,7 @@ test('filled to the last byte, twice: no crash loop, nothing lost, and with spac
   // It ended, was started again, and opened what it has with its ballast.
   const ends = stage.ends.length;
   expect(ends).toBeGreaterThan(0);
+  expect(stage.lines.join('\n')).toMatch(/could not be written; the disk is full/);
   expect(stage.lines.join('\n')).toContain('its ballast is deleted');
   await traffic.moreAcks(200, others);
   expect(stage.ends).toHaveLength(ends);

@@ -19,7 +19,7 @@ export const realCodec: Codec = {
     const raw = decompressor?.decompress(frame, rawBytes);
     if (raw !== undefined) return raw;
     // Nobody but a new context can say what is wrong with the frame, or that nothing is.
-    decompressor = undefined;
+    if (decompressor !== null) decompressor = undefined;
     return decompressOnce(frame, rawBytes);
   },
 };
