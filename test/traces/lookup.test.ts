@@ -19,7 +19,6 @@ import { LargeLookups } from '../../src/traces/large-lookups.ts';
 import { type LookupBudget, type LookupOptions, lookUpTrace, type TracePage } from '../../src/traces/lookup.ts';
 import type { TraceRead } from '../../src/traces/trace-reader.ts';
 import { keyOf } from '../sim/platform/ordered-bytes.ts';
-import { SeededRandom } from '../support/seeded-random.ts';
 import { exportOf, spansIn, type SpanText, traceIdOf } from '../store/exports.ts';
 import { entryAfter } from '../store/support.ts';
 import { freshState, LoneNode, voters } from './lone-node.ts';
