@@ -318,7 +318,7 @@ class Simulation {
       const other = random.pick(founders);
       const crashes = other !== node && random.chance(0.5);
       if (crashes) other.crash(random.chance(0.5) ? 'power' : 'process');
-      await this.#scheduler.complete(node.stop());
+      await this.#complete(node.stop());
       // At once: whoever brought it down before may start it again, too.
       node.formats = formatRange;
       await this.#advance(random.below(500));
@@ -382,7 +382,7 @@ class Simulation {
     const nodes = members();
     for (const target of targetsOf(nodes)) {
       const written = this.#workload.write('at last', target, this.#workload.request());
-      if (!(await this.#scheduler.complete(written)) && this.#isMember(target))
+      if (!(await this.#complete(written)) && this.#isMember(target))
         throw new Violation(`L1: ${target.id} takes no write though all is well`);
     }
     const readers = targetsOf(everyone ? nodes : [this.#random.pick(nodes)]);
@@ -418,11 +418,20 @@ class Simulation {
   /** A first read may find the index damaged and be told to come back; after that it must be answered. */
   async #readAtLast(target: Target, trace: string): Promise<void> {
     for (let attempt = 0; attempt < 20 && this.#isMember(target); attempt += 1) {
-      if (await this.#scheduler.complete(this.#workload.read('at last', target, trace))) return;
+      if (await this.#complete(this.#workload.read('at last', target, trace))) return;
       await this.#advance(100);
     }
     if (!this.#isMember(target)) return;
     throw new Violation(`L1: ${target.id} cannot read trace ${trace} though all is well`);
+  }
+
+  /** What an operation of a node or a client comes to. */
+  async #complete<Result>(operation: Promise<Result>): Promise<Result> {
+    try {
+      return await this.#scheduler.complete(operation, () => this.#settled());
+    } finally {
+      this.#checkGuards();
+    }
   }
 
   async #advance(durationMs: number): Promise<void> {

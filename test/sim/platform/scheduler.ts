@@ -105,16 +105,20 @@ export class SimScheduler {
     }
   }
 
-  /** Runs events until `promise` is settled, and passes on its outcome. Rejects when the events run out before. */
-  async complete<Result>(promise: Promise<Result>): Promise<Result> {
+  /**
+   * Runs events until `promise` is settled, and passes on its outcome. Rejects when the events run out before, or when `stopped`,
+   * asked after each, says so.
+   */
+  async complete<Result>(promise: Promise<Result>, stopped: () => boolean = () => false): Promise<Result> {
     let over = false;
     const end = (): void => {
       over = true;
     };
     promise.then(end, end);
     await microtasksDrained();
-    if (!over) await this.run({ settled: () => over });
-    if (!over) throw new Error(`nothing is left to happen at ${this.#nowMs} ms, and the promise is still open`);
+    if (!over) await this.run({ settled: () => over || stopped() });
+    if (!over)
+      throw new Error(`stopped, or nothing is left to happen at ${this.#nowMs} ms, and the promise is still open`);
     return promise;
   }
 
