@@ -152,7 +152,8 @@ export function rollHardStateBack(f: FaultContext): void {
   )
     return;
   const heard = f.counterHeard(node);
-  if (heard < 2 || !f.atlas.mayHurt([node])) return;
+  // A disk that was replaced meanwhile has nothing of what they heard of.
+  if (heard < 2 || node.view.hardStateCounter < heard || !f.atlas.mayHurt([node])) return;
   node.crash('process');
   node.disk.revertSlotWrites('hard-state', Math.max(1, node.view.hardStateCounter - heard + 1));
   if (node.view.hardStateCounter >= heard) {
