@@ -567,6 +567,8 @@ export class TraceStore {
     this.#tellPeers();
     this.#formatUpgrade.raiseWhenDue();
     this.#membership.replaceLostDisks();
+    // It may have been lost on its way.
+    for (const hello of this.#peers.connected) this.#offerFounding(hello);
     // It waits in memory: the reserve is not for it.
     if (this.#space.level !== 'reserve') void this.#running?.index.maybeFlush();
     this.#running?.health.look();

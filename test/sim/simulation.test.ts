@@ -23,6 +23,7 @@ const regressions: readonly [seed: number, found: string][] = [
   [86, 'a node that lost its promise and was damaged where a term begins never started again'],
   [2_000_043, 'the same where its promise was whole, but the entry not known to be committed'],
   [5_000_936, 'a node waited for ever for an entry below damage that was not known to be committed'],
+  [1_959_088_714, 'the founding record was lost on its way to a replaced disk, which then waited for it for ever'],
   [30440, 'a read under way when its node was stopped was answered with an error of the log'],
 ];
 

@@ -235,6 +235,20 @@ describe('a disk that was replaced', () => {
     expect(await cluster.textsOf(hurt, 3)).toEqual(['span of 3']);
   });
 
+  test('also where the founding record is lost on its way, and the connection stands', async () => {
+    const { cluster, leader, followers } = await founded();
+    const [hurt, other] = followers;
+    hurt.crash();
+    hurt.disk.wipe();
+    await cluster.start(hurt);
+    await cluster.until(() => leader.opened.status.applicants.some(({ id }) => id === hurt.id));
+    for (const from of [leader, other]) cluster.network.cut(from.id, hurt.id);
+    await cluster.until(() => leader.log.some((line) => line.includes('the node is brought in again')));
+    await cluster.runFor(300);
+    cluster.network.heal();
+    await cluster.until(() => hurt.opened.ready);
+  });
+
   test('of a node that only knows the founders, when others lead', async () => {
     const stage = await founded();
     const { cluster } = stage;
