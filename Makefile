@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help install tools check format test unit sim fuzz system bench bench-size profile failover demo docs
+.PHONY: help install tools check format test unit sim fuzz system bench bench-size profile tail failover demo docs
 
 help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-size: install ## the rows about size alone, with 20 million spans stored: 
 
 profile: install ## where the leader's CPU goes at peak: a flame graph as one HTML file, functions as text; SECONDS=10, FORMAT=json
 	@node bench/profile.ts $(call flag,SECONDS,--seconds) $(call flag,FORMAT,--format) $(call flag,OUT,--out)
+
+tail: install ## why acks are late: what each node did meanwhile; RATE=MB/s, SECONDS=n, LATE_MS=25
+	@node bench/tail.ts $(call flag,RATE,--rate) $(call flag,SECONDS,--seconds) $(call flag,LATE_MS,--late-ms) $(call flag,DIR,--dir)
 
 failover: install ## the leader killed KILLS=50 times: how long until each survivor acknowledges again
 	@node bench/failover.ts $(call flag,KILLS,--kills) $(if $(VERBOSE),--verbose)

@@ -35,9 +35,17 @@ export interface LoadOrder {
   readonly through?: readonly number[];
   /** A 429 or 503 ends an export, which is then counted as refused: what is offered does not depend on what is taken. */
   readonly refusalsAreFinal?: boolean;
+  /** Every single ack is wanted. */
+  readonly keepsAcks?: boolean;
   /** Lookups in flight at any time, each followed by `lookupPauseMs` of rest. 0: none. */
   readonly lookupsInFlight: number;
   readonly lookupPauseMs: number;
+}
+
+/** Of one request, ms since the epoch. */
+export interface Ack {
+  readonly dueMs: number;
+  readonly atMs: number;
 }
 
 export interface LoadResult {
@@ -49,6 +57,8 @@ export interface LoadResult {
   readonly bytesAcked: number;
   /** ms from the first send (open loop: when it was due) to the ack. */
   readonly ack: Latency;
+  /** Empty unless they were asked for. */
+  readonly acks: readonly Ack[];
   /** ms. */
   readonly lookup: Latency;
   /** Answers that were 200 and lacked the span, or 404: acked data not shown. Must be 0. */

@@ -36,7 +36,7 @@ class Load {
   async run(order: LoadOrder): Promise<LoadResult> {
     // Made before the clock runs.
     if (order.format !== undefined) this.sender.message(0, order.format);
-    const tally = new Tally();
+    const tally = new Tally({ keepsAcks: order.keepsAcks });
     const startedMs = performance.now();
     const endMs = startedMs + order.seconds * 1_000;
     const work: Promise<void>[] = [];

@@ -1,5 +1,5 @@
 /** What became of the requests of one run of the load generator. */
-import type { LoadResult } from './load-messages.ts';
+import type { Ack, LoadResult } from './load-messages.ts';
 import { latency } from './statistics.ts';
 
 export class Tally {
@@ -7,6 +7,7 @@ export class Tally {
   lookupsWrong = 0;
   skipped = 0;
   readonly #acks: number[] = [];
+  readonly #kept: Ack[] | null;
   readonly #refused: Record<string, number> = {};
   readonly #retries: Record<string, number> = {};
   readonly #errors: Record<string, number> = {};
@@ -16,10 +17,15 @@ export class Tally {
   #spansInTime = 0;
   #bytesInTime = 0;
 
+  constructor({ keepsAcks = false }: { readonly keepsAcks?: boolean | undefined } = {}) {
+    this.#kept = keepsAcks ? [] : null;
+  }
+
   /** A request that was due at `sinceMs`. Those acked after `endMs` do not count as throughput. */
   acked(sinceMs: number, endMs: number, spans: number, bytes: number): void {
     const nowMs = performance.now();
     this.#acks.push(nowMs - sinceMs);
+    this.#kept?.push({ dueMs: performance.timeOrigin + sinceMs, atMs: performance.timeOrigin + nowMs });
     this.#spans += spans;
     this.#bytes += bytes;
     if (nowMs > endMs) return;
@@ -47,6 +53,7 @@ export class Tally {
       spansAcked: this.#spans,
       bytesAcked: this.#bytes,
       ack: latency(this.#acks),
+      acks: this.#kept ?? [],
       lookup: latency(this.lookups),
       lookupsWrong: this.lookupsWrong,
       refused: this.#refused,

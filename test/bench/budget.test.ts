@@ -25,6 +25,7 @@ function phase(
     spansAcked: 1_000,
     bytesAcked: 283_000,
     ack: { count: 10, p50: 2, p99: 4, max: 5 },
+    acks: [],
     lookup: noLatency,
     lookupsWrong: 0,
     refused: {},
