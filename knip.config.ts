@@ -8,6 +8,7 @@ const config: KnipConfig = {
     'bench/main.ts',
     'bench/failover.ts',
     'bench/profile.ts',
+    'bench/tail.ts',
     'demo/main.ts',
     'test/fuzz/main.ts',
     'test/sim/main.ts',
