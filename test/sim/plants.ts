@@ -429,7 +429,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     find: "if (view.getUint32(8) !== checksumOf(joined.subarray(0, 8), header))\n      throw new FrameError('a checksum does not match');",
     replace: '',
     caughtBy: ['R1', 'R5', 'P1', 'P2', 'S2', 'A1', 'S4', 'S5'],
-    seeds: 60,
+    seeds: 240,
   },
   {
     id: 'scrub-passes-over-damage',
@@ -509,7 +509,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     find: 'const isTrimmed = (): boolean => index <= this.#assertFounded().position.index;',
     replace: 'const isTrimmed = (): boolean => false;',
     caughtBy: ['B1', 'X7', 'A1'],
-    seeds: 40,
+    seeds: 240,
   },
   {
     id: 'expired-unfiltered',
