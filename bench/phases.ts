@@ -44,7 +44,13 @@ export async function runPhase(
     for (const { id, pid } of servers) memory[id] = Math.max(memory[id] ?? 0, memoryMiB(pid));
   };
   const written = (): number => servers.reduce((sum, { pid }) => sum + writtenBytes(pid), 0);
-  const sampling = setInterval(sample, memorySampleMs);
+  const sampling = setInterval(() => {
+    try {
+      sample();
+    } catch {
+      // A server that has ended: whoever waits for it says why, or it was told to.
+    }
+  }, memorySampleMs);
   const writtenBefore = written();
   const otherUs = (): number => (other?.servers ?? []).reduce((sum, { pid }) => sum + cpuUs(pid), 0);
   const before = servers.map(({ pid }) => cpuUs(pid));
