@@ -32,13 +32,13 @@ export const limits = {
   largeLookupsAtOnce: 2,
   /** An answer whose client takes nothing for this long is cut off. */
   answerStallMs: 10_000,
-  /** Up to this size JSON is made, or read, between turns of the main thread; above it by the worker thread. */
+  /** Up to this size JSON is made, or read, between turns of the main thread; above it by a worker thread. */
   jsonInlineBytesMax: 256 * KiB,
   /** JSON that the worker makes in one go. */
   jsonChunkBytes: 256 * KiB,
   /** How far below the rest the thread that makes JSON stands, as `nice` counts: a large answer must not take the CPU from heartbeats. */
   jsonNice: 10,
-  /** The worker thread ends once it was not needed for this long, twice as long at most. */
+  /** A worker thread of JSON ends once it was not needed for this long, twice as long at most. */
   jsonThreadIdleMs: 10_000,
   /** Whoever asked for another leader is told by then that none was heard of. */
   transferDeadlineMs: 3_000,
